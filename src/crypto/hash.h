@@ -1,0 +1,17 @@
+/* hash.h - SHA-256, SHA-384 (FIPS 180-4) and HMAC-SHA256 (FIPS 198-1) over one or several parts.
+ * Every function: ERR_CRYPTO if the library fails; *out is untouched then. */
+#ifndef CRYPTO_HASH_H
+#define CRYPTO_HASH_H
+
+#include "crypto/crypto.h"
+
+enum { SHA256_BYTES = 32, SHA384_BYTES = 48, HMAC_SHA256_BYTES = 32 };
+
+MUST_USE enum err sha256(struct crypto *cx, struct span in, uint8_t out[static SHA256_BYTES]);
+MUST_USE enum err sha384(struct crypto *cx, struct span in, uint8_t out[static SHA384_BYTES]);
+/* Of the concatenation. */
+MUST_USE enum err sha256_parts(struct crypto *cx, const struct span *parts, size_t n, uint8_t out[static SHA256_BYTES]);
+MUST_USE enum err sha384_parts(struct crypto *cx, const struct span *parts, size_t n, uint8_t out[static SHA384_BYTES]);
+MUST_USE enum err hmac_sha256(struct crypto *cx, struct span key, struct span in, uint8_t out[static HMAC_SHA256_BYTES]);
+
+#endif
