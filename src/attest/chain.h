@@ -1,9 +1,11 @@
 /* chain.h - is this document signed by a chain that ends at the given root?
  *
- * The root is a parameter, cabundle[0] is not a trust source (it must equal the root). Checked: signatures leaf to root, names as DER, validity
- * of every certificate at `now_s`, critical basicConstraints, pathLen, keyUsage, P-384 and ecdsa-with-SHA384 only, unknown
- * critical extensions refused, the COSE signature, the document's timestamp within the leaf's validity. Not checked: CRLs (AWS
- * says not to), name constraints, extended key usage, PCR values (pcrs.h), nonce and age (the caller's protocol).
+ * The root is a parameter, cabundle[0] is not a trust source (it must equal the root). Checked:
+ * signatures leaf to root, names as DER, validity of every certificate at `now_s`, critical
+ * basicConstraints, pathLen, keyUsage, P-384 and ecdsa-with-SHA384 only, unknown critical
+ * extensions refused, the COSE signature, the document's timestamp within the leaf's validity. Not
+ * checked: CRLs (AWS says not to), name constraints, extended key usage, PCR values (pcrs.h), nonce
+ * and age (the caller's protocol).
  */
 #ifndef ATTEST_CHAIN_H
 #define ATTEST_CHAIN_H
@@ -11,22 +13,25 @@
 #include "attest/doc.h"
 #include "crypto/x509.h"
 
-/* SHA-256 of the DER of AWS Nitro Enclaves root G1, and the certificate itself (attest/aws_root.c). */
+/* SHA-256 of the DER of AWS Nitro Enclaves root G1, and the certificate itself (attest/aws_root.c).
+ */
 extern const uint8_t attest_aws_root_g1_sha256[32];
 struct span attest_aws_root_g1_der(void);
 
-/* A document whose chain and signature held. Only attest_verify() makes one: policy takes nothing else. */
+/* A document whose chain and signature held. Only attest_verify() makes one: policy takes nothing
+ * else. */
 struct attest_verified {
     struct attest_doc doc;
     int64_t not_before, not_after; /* of the leaf, unix seconds */
 };
 
-/* `now_s`: unix seconds at which to judge. `in` is parsed and verified; spans of *out point into it. On failure *out is untouched.
- * ERR_MALFORMED, ERR_LIMIT, ERR_UNSUPPORTED: as attest_doc_parse(), or a certificate. ERR_VERIFY: why->what says which check:
- * "root", "chain signature", "chain names", "certificate time", "basic constraints", "path length", "key usage", "critical extension",
- * "certificate key", "document signature", "document time". */
-MUST_USE enum err attest_verify(struct crypto *cx, struct span in, struct span root_der, int64_t now_s,
-                                struct attest_verified *out, struct why *why);
+/* `now_s`: unix seconds at which to judge. `in` is parsed and verified; spans of *out point into
+ * it. On failure *out is untouched. ERR_MALFORMED, ERR_LIMIT, ERR_UNSUPPORTED: as
+ * attest_doc_parse(), or a certificate. ERR_VERIFY: why->what says which check: "root", "chain
+ * signature", "chain names", "certificate time", "basic constraints", "path length", "key usage",
+ * "critical extension", "certificate key", "document signature", "document time". */
+MUST_USE enum err attest_verify(struct crypto *cx, struct span in, struct span root_der,
+                                int64_t now_s, struct attest_verified *out, struct why *why);
 
 /* A small cache of certificates already walked is not here: see localkms. */
 

@@ -1,7 +1,8 @@
 /* doc.h - the attestation document's payload: bytes to value and back. Believes nothing.
  *
- * Source: AWS attestation_process.md section 3.2, and real documents of 2022 to 2026: the outer map comes with definite
- * and with indefinite length, absent optionals come as null. Unknown members are refused.
+ * Source: AWS attestation_process.md section 3.2, and real documents of 2022 to 2026: the outer map
+ * comes with definite and with indefinite length, absent optionals come as null. Unknown members
+ * are refused.
  */
 #ifndef ATTEST_DOC_H
 #define ATTEST_DOC_H
@@ -10,12 +11,12 @@
 #include "cose/cose.h"
 
 enum {
-    ATTEST_DOC_MAX = 16384,   /* bytes of a whole document */
+    ATTEST_DOC_MAX = 16384, /* bytes of a whole document */
     ATTEST_PCRS = 32,
-    ATTEST_PCR_BYTES = 48,    /* digest is SHA384, nothing else */
+    ATTEST_PCR_BYTES = 48, /* digest is SHA384, nothing else */
     ATTEST_CERT_MAX = 1024,
-    ATTEST_CABUNDLE_MAX = 8,  /* real ones have 4 */
-    ATTEST_FIELD_MAX = 1024,  /* public_key, user_data, nonce */
+    ATTEST_CABUNDLE_MAX = 8, /* real ones have 4 */
+    ATTEST_FIELD_MAX = 1024, /* public_key, user_data, nonce */
     ATTEST_MODULE_ID_MAX = 128,
 };
 
@@ -25,21 +26,22 @@ struct attest_pcrs {
 };
 
 struct attest_doc {
-    struct cose_sign1 sign1;   /* borrowed, as every span here, from the parsed bytes */
+    struct cose_sign1 sign1; /* borrowed, as every span here, from the parsed bytes */
     struct span module_id;
-    uint64_t timestamp_ms;     /* unix, UTC */
+    uint64_t timestamp_ms; /* unix, UTC */
     struct attest_pcrs pcrs;
-    struct span certificate;   /* leaf, DER */
+    struct span certificate;                   /* leaf, DER */
     struct span cabundle[ATTEST_CABUNDLE_MAX]; /* [0] is the root, the last issued the leaf */
     size_t n_cabundle;
-    struct span public_key, user_data, nonce;  /* ptr NULL: absent */
+    struct span public_key, user_data, nonce; /* ptr NULL: absent */
 };
 
-/* Parse the COSE envelope and the payload. On failure *out is untouched; why->at is an offset in `in`.
- * ERR_MALFORMED, ERR_LIMIT, ERR_UNSUPPORTED (algorithm, digest). Verifies nothing. */
+/* Parse the COSE envelope and the payload. On failure *out is untouched; why->at is an offset in
+ * `in`. ERR_MALFORMED, ERR_LIMIT, ERR_UNSUPPORTED (algorithm, digest). Verifies nothing. */
 MUST_USE enum err attest_doc_parse(struct span in, struct attest_doc *out, struct why *why);
 
-/* Append the payload map (definite, or indefinite as current hardware does); doc->sign1 is not looked at. For softnsm. */
+/* Append the payload map (definite, or indefinite as current hardware does); doc->sign1 is not
+ * looked at. For softnsm. */
 MUST_USE enum err attest_doc_write(const struct attest_doc *doc, bool indefinite, struct buf *out);
 
 #endif

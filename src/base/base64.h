@@ -1,8 +1,8 @@
 /* base64.h - RFC 4648 section 4: standard alphabet, padding required.
  *
- * Strict in: no line breaks, no other characters, canonical padding, unused bits zero; OpenSSL's own
- * decoder accepts `AA=A`, `A===` and stray bits. Decoding takes time that depends on the length, and
- * on validity only at the end.
+ * Strict in: no line breaks, no other characters, canonical padding, unused bits zero; OpenSSL's
+ * own decoder accepts `AA=A`, `A===` and stray bits. Decoding takes time that depends on the
+ * length, and on validity only at the end.
  */
 #ifndef BASE_BASE64_H
 #define BASE_BASE64_H

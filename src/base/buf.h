@@ -31,14 +31,16 @@ void buf_commit(struct buf *b, size_t n);
 MUST_USE enum err buf_append(struct buf *b, struct span s);
 MUST_USE enum err buf_append_byte(struct buf *b, uint8_t c);
 MUST_USE enum err buf_append_str(struct buf *b, const char *s);
-MUST_USE enum err buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+MUST_USE enum err buf_printf(struct buf *b, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Remove the first `n` bytes (all if n > len); what they held is wiped. */
 void buf_consume(struct buf *b, size_t n);
 /* Keep the first `n` bytes only; what followed is wiped. */
 void buf_truncate(struct buf *b, size_t n);
 
-/* A NUL after the content, not counted in len: for paths and messages. NULL when there is no room. */
+/* A NUL after the content, not counted in len: for paths and messages. NULL when there is no room.
+ */
 MUST_USE const char *buf_cstr(struct buf *b);
 
 static inline struct span buf_view(const struct buf *b)

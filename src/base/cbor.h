@@ -1,12 +1,13 @@
 /* cbor.h - a pull cursor and a writer for the CBOR that the NSM speaks (RFC 8949).
  *
  * The cursor carries its error: after the first fault every call does nothing and returns zero
- * values, so a decoder is written straight down and checked once, at cbor_in_end(). Accepted: minimal
- * heads, definite lengths; a map may be of indefinite length only where the caller says so
+ * values, so a decoder is written straight down and checked once, at cbor_in_end(). Accepted:
+ * minimal heads, definite lengths; a map may be of indefinite length only where the caller says so
  * (cbor_in_map_any). Refused: reserved and non-minimal heads, floats, other simple values, chunked
- * strings, trailing bytes, text that is not UTF-8. Nothing recurses but cbor_in_skip(), to CBOR_DEPTH_MAX.
- * Faults: `what` is one of "end of input", "type", "head", "length", "byte string" (too long), "text string"
- * (too long), "UTF-8", "integer", "tag", "array length", "map length", "depth", "trailing bytes".
+ * strings, trailing bytes, text that is not UTF-8. Nothing recurses but cbor_in_skip(), to
+ * CBOR_DEPTH_MAX. Faults: `what` is one of "end of input", "type", "head", "length", "byte string"
+ * (too long), "text string" (too long), "UTF-8", "integer", "tag", "array length", "map length",
+ * "depth", "trailing bytes".
  */
 #ifndef BASE_CBOR_H
 #define BASE_CBOR_H

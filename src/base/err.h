@@ -21,7 +21,7 @@ enum err {
     ERR_DENIED,      /* somebody with the right to refuse did so */
     ERR_CRYPTO,      /* the cryptographic library failed: could not tell, treat as refused */
     ERR_NOMEM,
-    ERR_IO,          /* descriptor, file or peer */
+    ERR_IO, /* descriptor, file or peer */
     ERR_TIMEOUT,
     ERR_INTERNAL, /* our own fault */
 };

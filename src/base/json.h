@@ -1,10 +1,10 @@
 /* json.h - a strict pull cursor and a writer for JSON (RFC 8259).
  *
- * Zero copy: a string is a view of the bytes between its quotes, decoded only when somebody asks. The
- * cursor carries its error like the CBOR one. Refused besides what the grammar refuses: bytes that are
- * not UTF-8, \u escapes of lone surrogates, a member name that comes twice in an object, more
- * than JSON_MEMBERS_MAX members in an object whose names are checked, nesting past JSON_DEPTH_MAX, a byte order
- * mark, trailing bytes.
+ * Zero copy: a string is a view of the bytes between its quotes, decoded only when somebody asks.
+ * The cursor carries its error like the CBOR one. Refused besides what the grammar refuses: bytes
+ * that are not UTF-8, \u escapes of lone surrogates, a member name that comes twice in an object,
+ * more than JSON_MEMBERS_MAX members in an object whose names are checked, nesting past
+ * JSON_DEPTH_MAX, a byte order mark, trailing bytes.
  *
  *     struct json_in j = json_in_init(in);
  *     struct json_str key, op = JSON_STR_NONE;
@@ -24,7 +24,16 @@ enum {
     JSON_MEMBERS_MAX = 256, /* in all objects that are open at one time */
 };
 
-enum json_type { JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL, JSON_NONE };
+enum json_type {
+    JSON_OBJECT,
+    JSON_ARRAY,
+    JSON_STRING,
+    JSON_NUMBER,
+    JSON_TRUE,
+    JSON_FALSE,
+    JSON_NULL,
+    JSON_NONE
+};
 
 struct json_str {
     struct span raw; /* between the quotes, checked; ptr NULL: absent */
@@ -42,11 +51,13 @@ struct json_in {
     bool first[JSON_DEPTH_MAX];            /* no element of this level has been read yet */
     uint16_t members_base[JSON_DEPTH_MAX]; /* where this object's names start in `names` */
     uint16_t n_names;
-    uint32_t names[JSON_MEMBERS_MAX]; /* offsets of the open objects' member names, to find duplicates */
+    uint32_t
+        names[JSON_MEMBERS_MAX]; /* offsets of the open objects' member names, to find duplicates */
 };
 
 struct json_in json_in_init(struct span in);
-/* The next value's type by its first character; consumes nothing. JSON_NONE: failed or at the end. */
+/* The next value's type by its first character; consumes nothing. JSON_NONE: failed or at the end.
+ */
 enum json_type json_in_peek(struct json_in *j);
 
 void json_in_object(struct json_in *j);
@@ -76,7 +87,8 @@ static inline bool json_str_is_set(struct json_str s)
 bool json_str_is(struct json_str s, const char *text);
 /* Append the decoded value. ERR_LIMIT, ERR_NOMEM. */
 MUST_USE enum err json_str_decode(struct json_str s, struct buf *out);
-/* The decoded value without a copy where there is no escape, else decoded into `scratch` (appended). */
+/* The decoded value without a copy where there is no escape, else decoded into `scratch`
+ * (appended). */
 MUST_USE enum err json_str_view(struct json_str s, struct buf *scratch, struct span *out);
 
 /* Writer: compact, commas placed by itself, sticky. */

@@ -1,8 +1,8 @@
 /* secret.h - key material and credentials: own pages, locked, not dumped, not inherited, wiped.
  *
- * Only secret_view() turns a secret into a span, so `grep secret_view` is the audit. Locking is best
- * effort (RLIMIT_MEMLOCK may be small on a laptop; an enclave has no swap); wiping and keeping out of
- * dumps are not. The zero value is an empty secret.
+ * Only secret_view() turns a secret into a span, so `grep secret_view` is the audit. Locking is
+ * best effort (RLIMIT_MEMLOCK may be small on a laptop; an enclave has no swap); wiping and keeping
+ * out of dumps are not. The zero value is an empty secret.
  */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H

@@ -1,8 +1,9 @@
 /* crypto.h - the thread's own set of cryptographic contexts.
  *
- * `struct crypto` holds the algorithms (fetched once) and the contexts (reused), so an operation costs no
- * look-up and no allocation. It is not shared: one per thread. After each operation the contexts are re-keyed with
- * zeros, so no caller's key stays behind in them. This folder is the only one that includes OpenSSL.
+ * `struct crypto` holds the algorithms (fetched once) and the contexts (reused), so an operation
+ * costs no look-up and no allocation. It is not shared: one per thread. After each operation the
+ * contexts are re-keyed with zeros, so no caller's key stays behind in them. This folder is the
+ * only one that includes OpenSSL.
  */
 #ifndef CRYPTO_CRYPTO_H
 #define CRYPTO_CRYPTO_H
@@ -12,13 +13,13 @@
 
 struct crypto;
 
-/* Once per process, before the first other call and before any thread: OpenSSL's allocations are from
- * then on wiped when they are freed or moved. ERR_CRYPTO. */
+/* Once per process, before the first other call and before any thread: OpenSSL's allocations are
+ * from then on wiped when they are freed or moved. ERR_CRYPTO. */
 MUST_USE enum err crypto_process_init(void);
 
 /* ERR_NOMEM, ERR_CRYPTO (an algorithm is missing). */
 MUST_USE enum err crypto_new(struct crypto **out);
-void crypto_free(struct crypto *cx); /* NULL is fine */
+void crypto_free(struct crypto *cx);   /* NULL is fine */
 void crypto_freep(struct crypto **cx); /* for AUTO() */
 
 /* Bytes from OpenSSL's DRBG (seeded by getrandom). ERR_CRYPTO. */

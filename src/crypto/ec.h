@@ -12,7 +12,8 @@ struct ec_pub;
 
 MUST_USE enum err ec_key_new(struct crypto *cx, struct ec_key **out);
 /* PKCS#8 PEM, unencrypted. parse: ERR_MALFORMED; ERR_UNSUPPORTED: not P-384. */
-MUST_USE enum err ec_key_parse_pem(struct crypto *cx, struct span pem, struct ec_key **out, struct why *why);
+MUST_USE enum err ec_key_parse_pem(struct crypto *cx, struct span pem, struct ec_key **out,
+                                   struct why *why);
 MUST_USE enum err ec_key_write_pem(const struct ec_key *key, struct buf *out);
 /* The public half, the caller's to free. */
 MUST_USE enum err ec_key_pub(struct crypto *cx, const struct ec_key *key, struct ec_pub **out);
@@ -20,14 +21,18 @@ void ec_key_free(struct ec_key *key);
 void ec_key_freep(struct ec_key **key);
 
 /* 0x04 || X || Y; checked to be on the curve. ERR_MALFORMED. */
-MUST_USE enum err ec_pub_parse(struct crypto *cx, struct span point, struct ec_pub **out, struct why *why);
+MUST_USE enum err ec_pub_parse(struct crypto *cx, struct span point, struct ec_pub **out,
+                               struct why *why);
 void ec_pub_free(struct ec_pub *pub);
 void ec_pub_freep(struct ec_pub **pub);
 
-MUST_USE enum err ec_sign_es384(struct crypto *cx, const struct ec_key *key, struct span msg, uint8_t sig[static ES384_SIG_BYTES]);
+MUST_USE enum err ec_sign_es384(struct crypto *cx, const struct ec_key *key, struct span msg,
+                                uint8_t sig[static ES384_SIG_BYTES]);
 /* ERR_VERIFY: wrong signature, or `sig` is not 96 bytes of r || s, each in 1..n-1. */
-MUST_USE enum err ec_verify_es384(struct crypto *cx, const struct ec_pub *pub, struct span msg, struct span sig);
+MUST_USE enum err ec_verify_es384(struct crypto *cx, const struct ec_pub *pub, struct span msg,
+                                  struct span sig);
 /* The same with an ECDSA-Sig-Value in DER, as certificates carry it. */
-MUST_USE enum err ec_verify_p384_der(struct crypto *cx, const struct ec_pub *pub, struct span msg, struct span sig_der);
+MUST_USE enum err ec_verify_p384_der(struct crypto *cx, const struct ec_pub *pub, struct span msg,
+                                     struct span sig_der);
 
 #endif

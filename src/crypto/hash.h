@@ -10,8 +10,11 @@ enum { SHA256_BYTES = 32, SHA384_BYTES = 48, HMAC_SHA256_BYTES = 32 };
 MUST_USE enum err sha256(struct crypto *cx, struct span in, uint8_t out[static SHA256_BYTES]);
 MUST_USE enum err sha384(struct crypto *cx, struct span in, uint8_t out[static SHA384_BYTES]);
 /* Of the concatenation. */
-MUST_USE enum err sha256_parts(struct crypto *cx, const struct span *parts, size_t n, uint8_t out[static SHA256_BYTES]);
-MUST_USE enum err sha384_parts(struct crypto *cx, const struct span *parts, size_t n, uint8_t out[static SHA384_BYTES]);
-MUST_USE enum err hmac_sha256(struct crypto *cx, struct span key, struct span in, uint8_t out[static HMAC_SHA256_BYTES]);
+MUST_USE enum err sha256_parts(struct crypto *cx, const struct span *parts, size_t n,
+                               uint8_t out[static SHA256_BYTES]);
+MUST_USE enum err sha384_parts(struct crypto *cx, const struct span *parts, size_t n,
+                               uint8_t out[static SHA384_BYTES]);
+MUST_USE enum err hmac_sha256(struct crypto *cx, struct span key, struct span in,
+                              uint8_t out[static HMAC_SHA256_BYTES]);
 
 #endif

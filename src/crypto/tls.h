@@ -14,11 +14,12 @@
 struct tls_ctx; /* settings, shared by the connections of one thread */
 struct tls;
 
-/* `ca_pem`: one or more CERTIFICATE blocks. ERR_MALFORMED: none, or one that does not parse. Session
- * resumption is on (tickets kept in the context). */
+/* `ca_pem`: one or more CERTIFICATE blocks. ERR_MALFORMED: none, or one that does not parse.
+ * Session resumption is on (tickets kept in the context). */
 MUST_USE enum err tls_ctx_client(struct span ca_pem, struct tls_ctx **out, struct why *why);
 /* Certificate chain (leaf first) and PKCS#8 key in PEM. ALPN answers http/1.1. */
-MUST_USE enum err tls_ctx_server(struct span chain_pem, struct span key_pem, struct tls_ctx **out, struct why *why);
+MUST_USE enum err tls_ctx_server(struct span chain_pem, struct span key_pem, struct tls_ctx **out,
+                                 struct why *why);
 void tls_ctx_free(struct tls_ctx *ctx);
 void tls_ctx_freep(struct tls_ctx **ctx);
 
@@ -27,15 +28,17 @@ MUST_USE enum err tls_new(struct tls_ctx *ctx, const char *server_name, struct t
 void tls_free(struct tls *t);
 void tls_freep(struct tls **t);
 
-/* Take bytes from the peer and go on with the handshake. ERR_OK: carry on. ERR_VERIFY: the peer's certificate does not hold
- * (why: "certificate expired", "unknown CA", "name mismatch", ...). ERR_MALFORMED: alert or protocol fault. ERR_NOMEM, ERR_CRYPTO.
- * After a failure drain once more (the alert) and close. */
+/* Take bytes from the peer and go on with the handshake. ERR_OK: carry on. ERR_VERIFY: the peer's
+ * certificate does not hold (why: "certificate expired", "unknown CA", "name mismatch", ...).
+ * ERR_MALFORMED: alert or protocol fault. ERR_NOMEM, ERR_CRYPTO. After a failure drain once more
+ * (the alert) and close. */
 MUST_USE enum err tls_feed(struct tls *t, struct span from_peer, struct why *why);
 /* A client's first step, before anything came. */
 MUST_USE enum err tls_start(struct tls *t);
 bool tls_is_open(const struct tls *t);   /* handshake done */
 bool tls_is_closed(const struct tls *t); /* the peer's close_notify came */
-/* Append what has been decrypted. ERR_OK also when there is nothing. ERR_LIMIT: `plain` is full, call again later. ERR_MALFORMED. */
+/* Append what has been decrypted. ERR_OK also when there is nothing. ERR_LIMIT: `plain` is full,
+ * call again later. ERR_MALFORMED. */
 MUST_USE enum err tls_read(struct tls *t, struct buf *plain, struct why *why);
 /* Encrypt all of `plain`; only when open. */
 MUST_USE enum err tls_write(struct tls *t, struct span plain);

@@ -1,7 +1,8 @@
 /* http1.h - HTTP/1.1 messages, both directions, one reader for heads and one for bodies (RFC 9112).
  *
- * Strict: CRLF only, no folding, no bare CR, Content-Length and Transfer-Encoding never together, one Content-Length,
- * chunked last and alone, no whitespace before the colon, token characters in names and methods. Views into the caller's bytes.
+ * Strict: CRLF only, no folding, no bare CR, Content-Length and Transfer-Encoding never together,
+ * one Content-Length, chunked last and alone, no whitespace before the colon, token characters in
+ * names and methods. Views into the caller's bytes.
  */
 #ifndef HTTP1_HTTP1_H
 #define HTTP1_HTTP1_H
@@ -10,28 +11,33 @@
 
 enum { HTTP1_HEAD_MAX = 32768, HTTP1_HEADERS_MAX = 100 };
 
-struct http1_header { struct span name, value; }; /* value trimmed */
+struct http1_header {
+    struct span name, value;
+}; /* value trimmed */
 
 enum http1_framing { HTTP1_NO_BODY, HTTP1_LENGTH, HTTP1_CHUNKED, HTTP1_UNTIL_CLOSE };
 
 struct http1_head {
-    struct span method, target;       /* request */
-    unsigned status;                  /* response */
+    struct span method, target; /* request */
+    unsigned status;            /* response */
     struct span reason;
-    unsigned minor;                   /* HTTP/1.minor, 0 or 1 */
+    unsigned minor; /* HTTP/1.minor, 0 or 1 */
     struct http1_header headers[HTTP1_HEADERS_MAX];
     size_t n_headers;
     enum http1_framing framing;
-    uint64_t content_length;          /* of HTTP1_LENGTH */
+    uint64_t content_length; /* of HTTP1_LENGTH */
     bool keep_alive;
     bool expect_continue;
-    bool upgrade;                     /* asks for or switches to another protocol: what follows is not ours */
+    bool upgrade; /* asks for or switches to another protocol: what follows is not ours */
 };
 
-/* Parse the head at the start of `in`; *consumed is its length with the empty line. ERR_MORE: not complete yet. ERR_MALFORMED, ERR_LIMIT. */
-MUST_USE enum err http1_request_parse(struct span in, struct http1_head *out, size_t *consumed, struct why *why);
+/* Parse the head at the start of `in`; *consumed is its length with the empty line. ERR_MORE: not
+ * complete yet. ERR_MALFORMED, ERR_LIMIT. */
+MUST_USE enum err http1_request_parse(struct span in, struct http1_head *out, size_t *consumed,
+                                      struct why *why);
 /* `head_request`: the response has no body whatever it says. */
-MUST_USE enum err http1_response_parse(struct span in, bool head_request, struct http1_head *out, size_t *consumed, struct why *why);
+MUST_USE enum err http1_response_parse(struct span in, bool head_request, struct http1_head *out,
+                                       size_t *consumed, struct why *why);
 /* First header of that name (case-insensitive), or the absent span. */
 struct span http1_header_get(const struct http1_head *h, const char *name);
 
@@ -43,14 +49,19 @@ struct http1_body {
     unsigned state;
 };
 struct http1_body http1_body_init(const struct http1_head *h, uint64_t max);
-/* Take bytes from the start of `in`: *content is a view of what is content in the part taken (may be empty), *consumed the part's length. ERR_OK with
- * *done: finished. ERR_MORE: everything usable is taken, more must come. ERR_LIMIT past max. ERR_MALFORMED. Call again after ERR_OK without *done. */
-MUST_USE enum err http1_body_next(struct http1_body *b, struct span in, struct span *content, size_t *consumed, bool *done, struct why *why);
+/* Take bytes from the start of `in`: *content is a view of what is content in the part taken (may
+ * be empty), *consumed the part's length. ERR_OK with *done: finished. ERR_MORE: everything usable
+ * is taken, more must come. ERR_LIMIT past max. ERR_MALFORMED. Call again after ERR_OK without
+ * *done. */
+MUST_USE enum err http1_body_next(struct http1_body *b, struct span in, struct span *content,
+                                  size_t *consumed, bool *done, struct why *why);
 /* The stream ended: ERR_OK only if the message may end here. */
 MUST_USE enum err http1_body_eof(const struct http1_body *b);
 
 /* Writers append. Names and values are checked (ERR_MALFORMED: CR, LF, NUL or a bad name). */
-MUST_USE enum err http1_request_write(struct buf *out, struct span method, struct span target, const struct http1_header *h, size_t n, struct span body);
-MUST_USE enum err http1_response_write(struct buf *out, unsigned status, const struct http1_header *h, size_t n, struct span body);
+MUST_USE enum err http1_request_write(struct buf *out, struct span method, struct span target,
+                                      const struct http1_header *h, size_t n, struct span body);
+MUST_USE enum err http1_response_write(struct buf *out, unsigned status,
+                                       const struct http1_header *h, size_t n, struct span body);
 
 #endif

@@ -1,6 +1,7 @@
 /* log.h - one structured line per event on stderr: time, level, program, event, key=value ...
  *
- * Values with spaces or quotes are quoted and escaped; control bytes never reach the terminal. Nothing secret is ever passed here.
+ * Values with spaces or quotes are quoted and escaped; control bytes never reach the terminal.
+ * Nothing secret is ever passed here.
  */
 #ifndef IO_LOG_H
 #define IO_LOG_H
@@ -15,12 +16,13 @@ struct log_field {
     int64_t number;
 };
 
-#define LOG_STR(k, s) ((struct log_field){ .key = (k), .text = span_str(s) })
+#define LOG_STR(k, s)  ((struct log_field){ .key = (k), .text = span_str(s) })
 #define LOG_SPAN(k, s) ((struct log_field){ .key = (k), .text = (s) })
-#define LOG_INT(k, n) ((struct log_field){ .key = (k), .number = (int64_t)(n) })
-/* log_event(LOG_INFO, "listening", LOG_INT("cid", 16), LOG_INT("port", 5000)); at least one field */
-#define log_event(level, event, ...) \
-    log_fields((level), (event), (const struct log_field[]){ __VA_ARGS__ }, \
+#define LOG_INT(k, n)  ((struct log_field){ .key = (k), .number = (int64_t)(n) })
+/* log_event(LOG_INFO, "listening", LOG_INT("cid", 16), LOG_INT("port", 5000)); at least one field
+ */
+#define log_event(level, event, ...)                                                               \
+    log_fields((level), (event), (const struct log_field[]){ __VA_ARGS__ },                        \
                sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
 
 void log_init(const char *program, enum log_level level);

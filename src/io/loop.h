@@ -1,4 +1,5 @@
-/* loop.h - one event loop: timers, signals, watched descriptors, deferred calls. libuv lives behind this folder only. */
+/* loop.h - one event loop: timers, signals, watched descriptors, deferred calls. libuv lives behind
+ * this folder only. */
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
 
@@ -26,7 +27,8 @@ void loop_timer_free(struct loop_timer *t);
 
 MUST_USE enum err loop_on_signal(struct loop *l, int signo, loop_fn *fn, void *arg);
 /* Call when `fd` is readable; the descriptor stays the caller's. */
-MUST_USE enum err loop_watch_new(struct loop *l, int fd, loop_fn *readable, void *arg, struct loop_watch **out);
+MUST_USE enum err loop_watch_new(struct loop *l, int fd, loop_fn *readable, void *arg,
+                                 struct loop_watch **out);
 void loop_watch_free(struct loop_watch *w);
 
 #endif

@@ -5,17 +5,19 @@
 #include "base/buf.h"
 
 #define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_S  UINT64_C(1000000000)
 
 uint64_t clock_mono_ns(void);
 int64_t clock_wall_ms(void); /* unix */
 
 void fd_close(int *fd); /* for AUTO(): closes if >= 0, sets -1 */
-/* Blocking with an absolute deadline, EINTR handled. read_all: to end of file; ERR_LIMIT if more than the buf's maximum comes. */
+/* Blocking with an absolute deadline, EINTR handled. read_all: to end of file; ERR_LIMIT if more
+ * than the buf's maximum comes. */
 MUST_USE enum err fd_read_all(int fd, struct buf *out, uint64_t deadline_ns, struct why *why);
 MUST_USE enum err fd_write_all(int fd, struct span s, uint64_t deadline_ns, struct why *why);
 
-/* First thing in every daemon: not dumpable, no core, no new privileges, SIGPIPE ignored, umask 077, few malloc arenas. */
+/* First thing in every daemon: not dumpable, no core, no new privileges, SIGPIPE ignored, umask
+ * 077, few malloc arenas. */
 MUST_USE enum err process_harden(void);
 
 /* Whole file, regular or not, up to the buf's maximum. ERR_IO (errno text in why), ERR_LIMIT. */

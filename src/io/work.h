@@ -1,4 +1,5 @@
-/* work.h - workers for what takes long (RSA, signatures, the NSM): a bounded queue, results delivered on the loop. */
+/* work.h - workers for what takes long (RSA, signatures, the NSM): a bounded queue, results
+ * delivered on the loop. */
 #ifndef IO_WORK_H
 #define IO_WORK_H
 
@@ -14,7 +15,8 @@ struct work {
     void *arg;
 };
 
-MUST_USE enum err work_pool_new(struct loop *l, unsigned threads, unsigned queue_max, struct work_pool **out);
+MUST_USE enum err work_pool_new(struct loop *l, unsigned threads, unsigned queue_max,
+                                struct work_pool **out);
 /* ERR_LIMIT: the queue is full. */
 MUST_USE enum err work_submit(struct work_pool *p, struct work w);
 unsigned work_queued(const struct work_pool *p);

@@ -1,6 +1,8 @@
-/* kms.h - the client's side of KMS: attested operations out, answers and errors in (JSON 1.1 over HTTP/1.1, SigV4).
+/* kms.h - the client's side of KMS: attested operations out, answers and errors in (JSON 1.1 over
+ * HTTP/1.1, SigV4).
  *
- * Never here: Encrypt, Sign and whatever else is not attested (R-1). Source: kms-recipient sections 1, 2, 4, 5.
+ * Never here: Encrypt, Sign and whatever else is not attested (R-1). Source: kms-recipient sections
+ * 1, 2, 4, 5.
  */
 #ifndef KMS_KMS_H
 #define KMS_KMS_H
@@ -13,41 +15,46 @@ enum { KMS_ANSWER_MAX = 65536, KMS_RANDOM_MAX = 1024 };
 enum kms_op { KMS_GENERATE_DATA_KEY, KMS_DECRYPT, KMS_GENERATE_RANDOM };
 
 struct kms_endpoint { /* spans outlive the calls */
-    struct span host;   /* Host header: name, with :port when not 443 */
+    struct span host; /* Host header: name, with :port when not 443 */
     struct span region;
 };
 
 struct kms_call {
     enum kms_op op;
-    struct span key_id;              /* GenerateDataKey, Decrypt: full ARN (or what the service was given) */
+    struct span key_id; /* GenerateDataKey, Decrypt: full ARN (or what the service was given) */
     struct span ciphertext_blob_b64; /* Decrypt */
     unsigned number_of_bytes;        /* GenerateRandom; GenerateDataKey asks AES_256 */
     struct span document;            /* attestation document, DER of our RSA key inside */
 };
 
 /* Append the whole HTTP request, signed for `now_s` (unix seconds). */
-MUST_USE enum err kms_request_write(struct crypto *cx, const struct kms_call *call, const struct kms_endpoint *ep,
-                                    const struct sigv4_credentials *cred, int64_t now_s, struct buf *out);
+MUST_USE enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
+                                    const struct kms_endpoint *ep,
+                                    const struct sigv4_credentials *cred, int64_t now_s,
+                                    struct buf *out);
 
 struct kms_answer { /* spans into the response's bytes or into `text` */
     unsigned status;
-    struct span request_id;               /* x-amzn-requestid */
+    struct span request_id;                /* x-amzn-requestid */
     struct span error_type, error_message; /* status != 200; type without prefix# and :suffix */
-    struct span key_id;                   /* ARN */
-    struct span ciphertext_blob_b64;      /* GenerateDataKey: base64 as it came, checked */
-    struct span ciphertext_for_recipient; /* decoded */
-    struct buf text;                      /* storage for decoded members; kms_answer_clear() */
+    struct span key_id;                    /* ARN */
+    struct span ciphertext_blob_b64;       /* GenerateDataKey: base64 as it came, checked */
+    struct span ciphertext_for_recipient;  /* decoded */
+    struct buf text;                       /* storage for decoded members; kms_answer_clear() */
 };
-/* `head` and `body` of a complete response. ERR_OK: an answer or a KMS error (status). ERR_MALFORMED: neither. ERR_VERIFY: `Plaintext` in
- * the answer to an attested call (R-1), or no CiphertextForRecipient. *out untouched on failure. */
-MUST_USE enum err kms_answer_parse(enum kms_op op, const struct http1_head *head, struct span body, struct kms_answer *out, struct why *why);
+/* `head` and `body` of a complete response. ERR_OK: an answer or a KMS error (status).
+ * ERR_MALFORMED: neither. ERR_VERIFY: `Plaintext` in the answer to an attested call (R-1), or no
+ * CiphertextForRecipient. *out untouched on failure. */
+MUST_USE enum err kms_answer_parse(enum kms_op op, const struct http1_head *head, struct span body,
+                                   struct kms_answer *out, struct why *why);
 void kms_answer_clear(struct kms_answer *a);
 
 /* What a refusal means for the caller. */
 enum kms_verdict {
     KMS_VERDICT_OK,
     KMS_VERDICT_RETRY,          /* throttling, 5xx */
-    KMS_VERDICT_FRESH_DOCUMENT, /* the refusal names the attestation document: one fresh document, one retry */
+    KMS_VERDICT_FRESH_DOCUMENT, /* the refusal names the attestation document: one fresh document,
+                                   one retry */
     KMS_VERDICT_FINAL,
 };
 enum kms_verdict kms_verdict_of(const struct kms_answer *a);
@@ -60,7 +67,8 @@ bool kms_is_key_arn(struct span s);
 struct span kms_key_id_of(struct span arn_or_id);
 /* Does the ARN in an answer name the key that was asked for (ARN: equal; bare id: same id)? */
 bool kms_key_matches(struct span asked, struct span answered_arn);
-/* "kms.REGION.SUFFIX" by partition (credentials reference section 6). Appends. ERR_MALFORMED: not a region name. */
+/* "kms.REGION.SUFFIX" by partition (credentials reference section 6). Appends. ERR_MALFORMED: not a
+ * region name. */
 MUST_USE enum err kms_host_of_region(struct span region, struct buf *out);
 
 #endif

@@ -1,4 +1,5 @@
-/* nsm.h - requests to and responses from the Nitro Secure Module, as CBOR. Source: nsm reference sections 3 to 5 (aws-nitro-enclaves-nsm-api). */
+/* nsm.h - requests to and responses from the Nitro Secure Module, as CBOR. Source: nsm reference
+ * sections 3 to 5 (aws-nitro-enclaves-nsm-api). */
 #ifndef NSM_NSM_H
 #define NSM_NSM_H
 
@@ -14,13 +15,25 @@ enum {
 };
 
 enum nsm_op {
-    NSM_DESCRIBE_PCR, NSM_EXTEND_PCR, NSM_LOCK_PCR, NSM_LOCK_PCRS,
-    NSM_DESCRIBE_NSM, NSM_ATTESTATION, NSM_GET_RANDOM,
+    NSM_DESCRIBE_PCR,
+    NSM_EXTEND_PCR,
+    NSM_LOCK_PCR,
+    NSM_LOCK_PCRS,
+    NSM_DESCRIBE_NSM,
+    NSM_ATTESTATION,
+    NSM_GET_RANDOM,
 };
 
 enum nsm_error { /* numbers of the C enum; only the names travel */
-    NSM_SUCCESS = 0, NSM_INVALID_ARGUMENT, NSM_INVALID_INDEX, NSM_INVALID_RESPONSE, NSM_READ_ONLY_INDEX,
-    NSM_INVALID_OPERATION, NSM_BUFFER_TOO_SMALL, NSM_INPUT_TOO_LARGE, NSM_INTERNAL_ERROR,
+                 NSM_SUCCESS = 0,
+                 NSM_INVALID_ARGUMENT,
+                 NSM_INVALID_INDEX,
+                 NSM_INVALID_RESPONSE,
+                 NSM_READ_ONLY_INDEX,
+                 NSM_INVALID_OPERATION,
+                 NSM_BUFFER_TOO_SMALL,
+                 NSM_INPUT_TOO_LARGE,
+                 NSM_INTERNAL_ERROR,
 };
 
 struct nsm_request {
@@ -32,19 +45,21 @@ struct nsm_request {
 
 struct nsm_response {
     enum nsm_op op;
-    enum nsm_error error;  /* not NSM_SUCCESS: nothing else is set */
+    enum nsm_error error; /* not NSM_SUCCESS: nothing else is set */
     bool lock;
-    struct span data;      /* PCR value, document, or random bytes */
+    struct span data; /* PCR value, document, or random bytes */
     uint16_t version_major, version_minor, version_patch, max_pcrs;
     struct span module_id, digest;
-    uint32_t locked_pcrs;  /* bit n: PCRn */
+    uint32_t locked_pcrs; /* bit n: PCRn */
 };
 
 MUST_USE enum err nsm_request_write(const struct nsm_request *rq, struct buf *out);
 MUST_USE enum err nsm_request_parse(struct span in, struct nsm_request *out, struct why *why);
 MUST_USE enum err nsm_response_write(const struct nsm_response *rs, struct buf *out);
-/* The answer to a request of kind `op`: another kind is ERR_MALFORMED. Fields are found by name. Spans point into `in`. */
-MUST_USE enum err nsm_response_parse(struct span in, enum nsm_op op, struct nsm_response *out, struct why *why);
+/* The answer to a request of kind `op`: another kind is ERR_MALFORMED. Fields are found by name.
+ * Spans point into `in`. */
+MUST_USE enum err nsm_response_parse(struct span in, enum nsm_op op, struct nsm_response *out,
+                                     struct why *why);
 const char *nsm_error_name(enum nsm_error e);
 
 #endif

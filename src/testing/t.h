@@ -1,0 +1,31 @@
+/* t.h - what every unit test needs. Names start with t_ because cmocka owns test_. */
+#ifndef TESTING_T_H
+#define TESTING_T_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+
+/* Exact-size heap copies, so that ASan sees one byte over. Freed with t_free(). An empty input
+ * gives a 1-byte block of length 0. */
+struct span t_copy(struct span s);
+struct span t_unhex(const char *hex); /* spaces ignored; fails the test on a bad digit */
+void t_free(struct span s);
+
+/* A file's bytes; the test fails if it cannot be read. */
+struct span t_file(const char *path);
+/* The shared vectors' folder (NITROSEAL_VECTORS), or NULL where it is absent: then skip(). */
+const char *t_vectors_dir(void);
+/* A file below it; skips the calling test, saying so, where the folder is absent. */
+struct span t_vector(const char *relative);
+
+/* buf content equals the text / the hex. */
+void t_assert_buf(const struct buf *b, const char *text);
+void t_assert_span(struct span got, struct span want);
+
+#endif
