@@ -81,7 +81,7 @@ const char *t_vectors_dir(void)
 struct span t_vector(const char *relative)
 {
     const char *dir = t_vectors_dir();
-    char path[4096];
+    char path[2048];
 
     if (!dir) {
         print_message("skipped: shared vectors are not here (NITROSEAL_VECTORS)\n");
