@@ -8,7 +8,7 @@
 
 #include "base/span.h"
 
-enum { OPTIONS_MAX = 40, OPTION_VALUES_MAX = 32 };
+enum { OPTIONS_GIVEN_MAX = 64, OPTION_ARGS_MAX = 32 };
 
 struct option_def {
     const char *name;     /* without dashes: "port" */
@@ -30,9 +30,12 @@ struct program_def {
 
 struct options {
     const struct program_def *program;
-    const char *values[OPTIONS_MAX][OPTION_VALUES_MAX]; /* in the order given */
-    unsigned n_values[OPTIONS_MAX];
-    const char *args[OPTION_VALUES_MAX]; /* positional */
+    struct {
+        const struct option_def *def;
+        const char *value;
+    } given[OPTIONS_GIVEN_MAX]; /* in the order of the command line */
+    unsigned n_given;
+    const char *args[OPTION_ARGS_MAX]; /* positional */
     unsigned n_args;
 };
 
