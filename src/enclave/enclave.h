@@ -3,13 +3,16 @@
  * Pure: no descriptor, no clock, no thread. The shell (bin/nitroseald) performs the action and
  * feeds the result back as the next event:
  *
- *   REQUEST ----> DOCUMENT (ask the NSM; only when the kept one is too old) ----> CALL_KMS (after
- * `delay_ms`) ----> WORK (RSA, cipher: on a worker) ----> ANSWER.   Any failure ends in ANSWER with
- * an `error` object.
+ *   RECEIVED -> [WORK: parse a large one] -> [AWAIT_DOCUMENT] -> CALL_KMS -> WORK -> ANSWER
+ *                                       `--> ASK_NSM (operation attest) --------------^
+ *
+ * Any failure ends in ANSWER with an `error` object. A refusal that names the document goes back to
+ * AWAIT_DOCUMENT once; throttling, 5xx and broken connections go back to CALL_KMS after a pause.
  *
  * struct enclave is the service (settings, recipient key, kept document, pinned key ARN) and
- * belongs to the loop; struct enclave_request is one request. enclave_work() alone runs on a
- * worker: it touches only its request.
+ * belongs to the loop; struct enclave_request is one request. Two functions run on a worker and
+ * touch only what they are given: enclave_work() and enclave_document_check(). Sources: DESIGN
+ * sections 5 and 7; security R-1, R-2, R-5, R-11, R-14.
  */
 #ifndef ENCLAVE_ENCLAVE_H
 #define ENCLAVE_ENCLAVE_H
@@ -19,39 +22,143 @@
 #include "kms/kms.h"
 #include "proto/proto.h"
 
-struct enclave_settings {
-    struct span
-        key_id; /* KMS_KEY_ID: full ARN, or an id that is completed and pinned at first use */
-    struct span region, host;     /* of KMS; host is what the Host header says */
-    struct span root_der;         /* trust root for our own NSM's documents */
-    size_t request_max;           /* bytes of a request */
-    uint32_t document_max_age_ms; /* 60,000 */
-    uint32_t key_max_age_ms;      /* 3,600,000 */
-    uint32_t kms_deadline_ms;     /* over all tries of one request */
-    unsigned kms_tries;
+/* user_data of every document made for a caller (R-11). */
+#define ENCLAVE_ATTEST_LABEL "nitroseal-attest-v1"
+
+enum {
+    ENCLAVE_ID_BYTES = 24,            /* request id with its NUL */
+    ENCLAVE_NONCE_MAX_BYTES = 512,    /* NSM limit, nsm reference section 3 */
+    ENCLAVE_PARSE_INLINE_MAX = 65536, /* bytes; a longer request is parsed on a worker */
+    ENCLAVE_BACKOFF_BASE_MS = 100,    /* doubled for each try, full jitter */
+    ENCLAVE_BACKOFF_MAX_MS = 2000,
+    ENCLAVE_KEY_SPEC_BYTES = 32, /* AES_256 */
+    ENCLAVE_CREDENTIAL_MAX = 8192,
 };
 
-struct enclave;
-struct enclave_request;
-
-enum enclave_action_kind { ENCLAVE_DOCUMENT, ENCLAVE_CALL_KMS, ENCLAVE_WORK, ENCLAVE_ANSWER };
-
-struct enclave_action {
-    enum enclave_action_kind kind;
-    struct span bytes; /* DOCUMENT: NSM request; CALL_KMS: HTTP request; ANSWER: the answer. The
-                          request's own until the next step */
-    uint64_t not_before_ns; /* CALL_KMS: backoff */
-    uint64_t deadline_ns;   /* of this action */
-    bool failed;            /* ANSWER: is an error; `code` for the log */
-    const char *code;
+struct enclave_settings { /* spans outlive the service */
+    struct span key_id;   /* KMS_KEY_ID: full ARN, or an id that is completed and pinned at first
+                             use; an alias is refused (R-2) */
+    struct span region, host; /* of KMS; host is what the Host header says */
+    struct span root_der;     /* trust root for our own NSM's documents */
+    size_t request_max;       /* bytes of a request */
+    uint32_t document_max_age_ms, key_max_age_ms;
+    uint32_t kms_deadline_ms; /* over all tries of one request */
+    uint32_t kms_try_ms;      /* over one try */
+    unsigned kms_tries;
 };
 
 struct enclave_time {
     uint64_t mono_ns;
-    int64_t wall_s;
+    int64_t wall_s; /* from enclave_clock_read() */
 };
 
-/* A first sketch: the owner of this module may refine events and names, and keeps the direction of
- * data. */
+/* R-14: the host's clock may not take us back. Wall time is followed forward, and backwards by at
+ * most SIGV4_SKEW_S below the highest ever seen. */
+struct enclave_clock {
+    int64_t highest_s; /* 0: nothing seen yet */
+    int64_t start_wall_s;
+    uint64_t start_mono_ns;
+};
+int64_t enclave_clock_read(struct enclave_clock *c, int64_t wall_s, uint64_t mono_ns);
+/* How far wall time has moved away from the monotonic clock since the first reading, seconds. */
+int64_t enclave_clock_drift(const struct enclave_clock *c, int64_t wall_s, uint64_t mono_ns);
+
+struct enclave;
+struct enclave_request;
+
+/* `cx` is the loop thread's and outlives the service. ERR_MALFORMED: key id ("alias", "region
+ * differs", ...) or another setting. ERR_NOMEM, ERR_CRYPTO. */
+MUST_USE enum err enclave_new(struct crypto *cx, const struct enclave_settings *s,
+                              struct enclave **out, struct why *why);
+void enclave_free(struct enclave *e); /* after all its requests and jobs; NULL is fine */
+
+/* The recipient key; requests in flight keep the one that their document names. */
+void enclave_key_set(struct enclave *e, struct rsa_key *take, uint64_t mono_ns);
+bool enclave_key_is_old(const struct enclave *e, uint64_t mono_ns);
+
+/* One new document at a time: begin gives a job, or NULL where one runs already. The shell sends
+ * `request` to the NSM on a worker, calls check there, and end on the loop; then every request that
+ * awaits a document gets ENCLAVE_DOCUMENT_DONE with the job's result. */
+struct enclave_document_job {
+    struct buf request, response; /* NSM packets; the document is a view of `response` */
+    struct rsa_key *key;
+    struct span root_der, document;
+    int64_t now_s;
+    enum err result; /* the shell's where the NSM could not be asked, else of the check */
+    struct why why;
+};
+MUST_USE enum err enclave_document_begin(struct enclave *e, struct enclave_time now,
+                                         struct enclave_document_job **out);
+/* On a worker: the answer is a document (ERR_DENIED: the NSM refused), its chain ends at our root
+ * and its signature holds (ERR_VERIFY), and its public key is ours (ERR_VERIFY "public key"). */
+void enclave_document_check(struct crypto *cx, struct enclave_document_job *job);
+/* Keeps the document if it is good and its key is still the current one; frees the job. */
+void enclave_document_end(struct enclave *e, struct enclave_document_job *job,
+                          struct enclave_time now);
+
+enum enclave_event_kind {
+    ENCLAVE_RECEIVED,      /* `received`: the whole request */
+    ENCLAVE_NOT_RECEIVED,  /* `refusal`: why there is none */
+    ENCLAVE_OVERLOADED,    /* the work queue is full */
+    ENCLAVE_DOCUMENT_DONE, /* `result`, `what` of the job */
+    ENCLAVE_NSM_ANSWERED,  /* `result`, `what`; `body` is the packet */
+    ENCLAVE_KMS_ANSWERED,  /* `head`, `body` */
+    ENCLAVE_KMS_BROKEN,    /* `result`, `what`: no whole answer came. ERR_VERIFY: TLS; ERR_LIMIT:
+                              too many calls wait */
+    ENCLAVE_WORKED,        /* enclave_work() has run */
+};
+
+enum enclave_refusal {
+    ENCLAVE_TOO_LARGE,
+    ENCLAVE_READ_TIMEOUT,
+    ENCLAVE_BUSY,
+    ENCLAVE_STOPPING,
+};
+
+struct enclave_event {
+    enum enclave_event_kind kind;
+    struct buf *received; /* taken */
+    enum enclave_refusal refusal;
+    enum err result;
+    const char *what; /* static text */
+    const struct http1_head *head;
+    struct span body;
+};
+
+enum enclave_action_kind {
+    ENCLAVE_AWAIT_DOCUMENT, /* begin one unless one runs; then DOCUMENT_DONE */
+    ENCLAVE_ASK_NSM,        /* `bytes` to the NSM, on a worker; then NSM_ANSWERED */
+    ENCLAVE_CALL_KMS,       /* `bytes` at `not_before_ns` or later; then KMS_ANSWERED or _BROKEN */
+    ENCLAVE_WORK,           /* enclave_work() on a worker; then WORKED, or OVERLOADED */
+    ENCLAVE_ANSWER,         /* take `answer`, send it, close. Empty (no memory): just close */
+};
+
+struct enclave_action {
+    enum enclave_action_kind kind;
+    struct span bytes; /* the request's own until the next step */
+    struct buf *answer;
+    uint64_t not_before_ns; /* 0: at once */
+    uint64_t deadline_ns;   /* of this action */
+    const char *code;       /* ANSWER: NULL for success, else error_code */
+};
+
+/* What may be logged about a request: nothing secret, nothing of the text. */
+struct enclave_summary {
+    const char *op; /* "encrypt", ...; "?" before it is known */
+    const char *code, *detail;
+    struct span id, kms_type, kms_request_id;
+    unsigned kms_tries;
+    size_t request_bytes;
+};
+
+MUST_USE enum err enclave_request_new(struct enclave *e, struct enclave_request **out);
+void enclave_request_free(struct enclave_request *rq); /* wipes; NULL is fine */
+struct enclave_summary enclave_request_summary(const struct enclave_request *rq);
+
+/* Never fails: what goes wrong becomes an ANSWER. An event that the last action did not ask for is
+ * our bug and aborts. */
+void enclave_step(struct enclave *e, struct enclave_request *rq, const struct enclave_event *ev,
+                  struct enclave_time now, struct enclave_action *out);
+void enclave_work(struct crypto *cx, struct enclave_request *rq);
 
 #endif
