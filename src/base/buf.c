@@ -1,0 +1,145 @@
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FIRST_BYTES = 64 };
+
+void buf_clear(struct buf *b)
+{
+    if (b->ptr) {
+        wipe(b->ptr, b->cap);
+        free(b->ptr);
+    }
+    *b = (struct buf){ .max = b->max };
+}
+
+void buf_reset(struct buf *b)
+{
+    wipe(b->ptr, b->len);
+    b->len = 0;
+}
+
+/* Move to a larger block; never realloc(), which would leave the old bytes behind. */
+static enum err grow(struct buf *b, size_t need)
+{
+    size_t cap = b->cap ? b->cap : FIRST_BYTES;
+
+    while (cap < need)
+        cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+    if (cap > b->max)
+        cap = b->max;
+    uint8_t *p = malloc(cap);
+    if (!p)
+        return ERR_NOMEM;
+    if (b->ptr) {
+        memcpy(p, b->ptr, b->len);
+        wipe(b->ptr, b->cap);
+        free(b->ptr);
+    }
+    b->ptr = p;
+    b->cap = cap;
+    return ERR_OK;
+}
+
+enum err buf_reserve(struct buf *b, size_t n, uint8_t **out)
+{
+    if (n > b->max || b->len > b->max - n)
+        return ERR_LIMIT;
+    if (b->len + n > b->cap || !b->ptr) {
+        enum err r = grow(b, b->len + n ? b->len + n : 1);
+        if (r != ERR_OK)
+            return r;
+    }
+    *out = b->ptr + b->len;
+    return ERR_OK;
+}
+
+void buf_commit(struct buf *b, size_t n)
+{
+    if (n > b->cap - b->len)
+        abort(); /* committing what was never reserved is our bug */
+    b->len += n;
+}
+
+enum err buf_append(struct buf *b, struct span s)
+{
+    uint8_t *p;
+
+    if (s.len == 0)
+        return ERR_OK;
+    enum err r = buf_reserve(b, s.len, &p);
+    if (r != ERR_OK)
+        return r;
+    memcpy(p, s.ptr, s.len);
+    buf_commit(b, s.len);
+    return ERR_OK;
+}
+
+enum err buf_append_byte(struct buf *b, uint8_t c)
+{
+    return buf_append(b, span_of(&c, 1));
+}
+
+enum err buf_append_str(struct buf *b, const char *s)
+{
+    return buf_append(b, span_str(s));
+}
+
+enum err buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    uint8_t *p;
+
+    va_start(ap, fmt);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return ERR_INTERNAL;
+    size_t len = (size_t)n;
+    /* vsnprintf writes a NUL after the text: room for it too, but it does not count. */
+    enum err r = buf_reserve(b, len + 1, &p);
+    if (r != ERR_OK)
+        return r;
+    va_start(ap, fmt);
+    vsnprintf((char *)p, len + 1, fmt, ap);
+    va_end(ap);
+    buf_commit(b, len);
+    return ERR_OK;
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    if (n > b->len)
+        n = b->len;
+    if (n == 0)
+        return;
+    memmove(b->ptr, b->ptr + n, b->len - n);
+    buf_truncate(b, b->len - n);
+}
+
+void buf_truncate(struct buf *b, size_t n)
+{
+    if (n >= b->len)
+        return;
+    wipe(b->ptr + n, b->len - n);
+    b->len = n;
+}
+
+const char *buf_cstr(struct buf *b)
+{
+    uint8_t *p;
+
+    if (buf_reserve(b, 1, &p) != ERR_OK)
+        return NULL;
+    *p = '\0';
+    return (const char *)b->ptr;
+}
+
+struct buf buf_take(struct buf *b)
+{
+    struct buf taken = *b;
+    *b = (struct buf){ .max = taken.max };
+    return taken;
+}
