@@ -15,12 +15,17 @@ struct work {
     void *arg;
 };
 
+/* Everything is allocated here; submitting cannot fail for want of memory. ERR_LIMIT: no thread or
+ * too many. ERR_NOMEM, ERR_CRYPTO, ERR_IO. */
 MUST_USE enum err work_pool_new(struct loop *l, unsigned threads, unsigned queue_max,
                                 struct work_pool **out);
-/* ERR_LIMIT: the queue is full. */
+/* From the loop's thread. ERR_LIMIT: `threads` + `queue_max` are submitted and not done, or the
+ * pool is being freed. */
 MUST_USE enum err work_submit(struct work_pool *p, struct work w);
-unsigned work_queued(const struct work_pool *p);
-/* Finishes what runs and what is queued, then joins; `done` is called for all before it returns. */
+/* Waiting for a worker. */
+unsigned work_queued(struct work_pool *p);
+/* Finishes what runs and what is queued, then joins; `done` is called for all before it returns.
+ * Not from inside a `done`. NULL is fine. */
 void work_pool_free(struct work_pool *p);
 
 #endif
