@@ -1,0 +1,133 @@
+#include "crypto/internal.h"
+
+#include <limits.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+
+/* OpenSSL frees some buffers that held plaintext or key parts without overwriting them (the
+ * decrypted block of an RSA operation, for one), and realloc() leaves the old block behind. */
+static void *wiping_malloc(size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return malloc(n);
+}
+
+static void wiping_free(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (!p)
+        return;
+    wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
+static void *wiping_realloc(void *p, size_t n, const char *file, int line)
+{
+    if (!p)
+        return malloc(n);
+    if (n == 0) {
+        wiping_free(p, file, line);
+        return NULL;
+    }
+    size_t had = malloc_usable_size(p);
+    if (n <= had && n >= had / 2)
+        return p; /* fits, and would not waste much */
+    void *q = malloc(n);
+    if (!q)
+        return NULL;
+    memcpy(q, p, n < had ? n : had);
+    wiping_free(p, file, line);
+    return q;
+}
+
+enum err crypto_process_init(void)
+{
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+
+    if (atomic_flag_test_and_set(&done))
+        return ERR_OK;
+    if (CRYPTO_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free) != 1)
+        return ERR_CRYPTO;
+    /* Whoever initialises first decides: openssl.cnf, and OPENSSL_CONF with it, is never read. */
+    uint64_t opts = OPENSSL_INIT_NO_LOAD_CONFIG;
+    if (OPENSSL_init_crypto(opts, NULL) != 1 || OPENSSL_init_ssl(opts, NULL) != 1)
+        return ossl_fail();
+    return ERR_OK;
+}
+
+/* The contexts start keyed, so that later calls need to name neither algorithm nor direction. */
+static bool prepare(struct crypto *cx)
+{
+    static const uint8_t zero_key[32], zero_iv[16];
+
+    return cx->sha256 && cx->sha384 && cx->gcm && cx->cbc && cx->sha256_ctx && cx->sha384_ctx &&
+           cx->gcm_ctx && cx->cbc_ctx && EVP_DigestInit_ex2(cx->sha256_ctx, cx->sha256, NULL) &&
+           EVP_DigestInit_ex2(cx->sha384_ctx, cx->sha384, NULL) &&
+           EVP_EncryptInit_ex2(cx->gcm_ctx, cx->gcm, zero_key, zero_iv, NULL) &&
+           EVP_EncryptInit_ex2(cx->cbc_ctx, cx->cbc, zero_key, zero_iv, NULL) &&
+           EVP_CIPHER_CTX_set_padding(cx->cbc_ctx, 0);
+}
+
+enum err crypto_new(struct crypto **out)
+{
+    AUTO(crypto_freep) struct crypto *cx = calloc(1, sizeof *cx);
+
+    if (!cx)
+        return ERR_NOMEM;
+    cx->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+    cx->sha384 = EVP_MD_fetch(NULL, "SHA2-384", NULL);
+    cx->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    cx->cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+    cx->sha256_ctx = EVP_MD_CTX_new();
+    cx->sha384_ctx = EVP_MD_CTX_new();
+    cx->gcm_ctx = EVP_CIPHER_CTX_new();
+    cx->cbc_ctx = EVP_CIPHER_CTX_new();
+    if (!prepare(cx))
+        return ossl_fail();
+    *out = cx;
+    cx = NULL;
+    return ERR_OK;
+}
+
+void crypto_free(struct crypto *cx)
+{
+    if (!cx)
+        return;
+    EVP_CIPHER_CTX_free(cx->cbc_ctx);
+    EVP_CIPHER_CTX_free(cx->gcm_ctx);
+    EVP_MD_CTX_free(cx->sha384_ctx);
+    EVP_MD_CTX_free(cx->sha256_ctx);
+    EVP_CIPHER_free(cx->cbc);
+    EVP_CIPHER_free(cx->gcm);
+    EVP_MD_free(cx->sha384);
+    EVP_MD_free(cx->sha256);
+    free(cx);
+}
+
+void crypto_freep(struct crypto **cx)
+{
+    crypto_free(*cx);
+    *cx = NULL;
+}
+
+/* The private generator of this thread: what comes out may become a key. */
+enum err rng_bytes(struct crypto *cx, uint8_t *out, size_t len)
+{
+    (void)cx; /* OpenSSL keeps the generator per thread itself */
+    for (size_t at = 0; at < len;) {
+        size_t n = len - at < INT_MAX ? len - at : INT_MAX;
+        if (RAND_priv_bytes_ex(NULL, out + at, n, 0) != 1) {
+            wipe(out, len);
+            return ossl_fail();
+        }
+        at += n;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,77 @@
+#include "crypto/hash.h"
+
+#include "crypto/internal.h"
+
+enum { SHA256_BLOCK_BYTES = 64 };
+
+/* Back to the initial state: neither the digest's chaining value nor a rest of the input stays. */
+static bool forget(EVP_MD_CTX *ctx)
+{
+    return EVP_DigestInit_ex2(ctx, NULL, NULL) == 1;
+}
+
+/* `ctx` is always in its initial state between calls. */
+static enum err digest(EVP_MD_CTX *ctx, const struct span *parts, size_t n, uint8_t *out,
+                       size_t out_len)
+{
+    uint8_t md[SHA384_BYTES];
+    bool ok = true;
+
+    for (size_t i = 0; i < n; i++)
+        ok = ok && EVP_DigestUpdate(ctx, parts[i].ptr, parts[i].len) == 1;
+    ok = ok && EVP_DigestFinal_ex(ctx, md, NULL) == 1;
+    ok = forget(ctx) && ok;
+    if (ok)
+        memcpy(out, md, out_len);
+    wipe(md, sizeof md);
+    return ok ? ERR_OK : ossl_fail();
+}
+
+enum err sha256(struct crypto *cx, struct span in, uint8_t out[static SHA256_BYTES])
+{
+    return digest(cx->sha256_ctx, &in, 1, out, SHA256_BYTES);
+}
+
+enum err sha384(struct crypto *cx, struct span in, uint8_t out[static SHA384_BYTES])
+{
+    return digest(cx->sha384_ctx, &in, 1, out, SHA384_BYTES);
+}
+
+enum err sha256_parts(struct crypto *cx, const struct span *parts, size_t n,
+                      uint8_t out[static SHA256_BYTES])
+{
+    return digest(cx->sha256_ctx, parts, n, out, SHA256_BYTES);
+}
+
+enum err sha384_parts(struct crypto *cx, const struct span *parts, size_t n,
+                      uint8_t out[static SHA384_BYTES])
+{
+    return digest(cx->sha384_ctx, parts, n, out, SHA384_BYTES);
+}
+
+/* FIPS 198-1 section 4, by hand: EVP_MAC keeps a copy of the key until the next one, and costs
+ * more for a short input because it copies contexts. */
+enum err hmac_sha256(struct crypto *cx, struct span key, struct span in,
+                     uint8_t out[static HMAC_SHA256_BYTES])
+{
+    uint8_t pad[SHA256_BLOCK_BYTES] = { 0 }, mac[SHA256_BYTES];
+    enum err r = ERR_OK;
+
+    if (key.len > sizeof pad)
+        r = sha256(cx, key, pad);
+    else if (key.len)
+        memcpy(pad, key.ptr, key.len);
+    for (size_t i = 0; i < sizeof pad; i++)
+        pad[i] ^= 0x36;
+    if (r == ERR_OK)
+        r = sha256_parts(cx, (struct span[]){ SPAN_ARRAY(pad), in }, 2, mac);
+    for (size_t i = 0; i < sizeof pad; i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    if (r == ERR_OK)
+        r = sha256_parts(cx, (struct span[]){ SPAN_ARRAY(pad), SPAN_ARRAY(mac) }, 2, mac);
+    if (r == ERR_OK)
+        memcpy(out, mac, sizeof mac);
+    wipe(pad, sizeof pad);
+    wipe(mac, sizeof mac);
+    return r;
+}

@@ -1,0 +1,61 @@
+/* internal.h - what the files of this folder share and nobody else sees: the contexts behind
+ * `struct crypto`, cleaners for OpenSSL's objects, and its errors as ours. */
+#ifndef CRYPTO_INTERNAL_H
+#define CRYPTO_INTERNAL_H
+
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "crypto/crypto.h"
+#include "crypto/ec.h"
+
+struct crypto {
+    EVP_MD *sha256, *sha384;
+    EVP_CIPHER *gcm, *cbc;
+    EVP_MD_CTX *sha256_ctx, *sha384_ctx;
+    EVP_CIPHER_CTX *gcm_ctx, *cbc_ctx;
+};
+
+struct ec_key {
+    EVP_PKEY *pkey;
+};
+
+struct ec_pub {
+    EVP_PKEY *pkey;
+    uint8_t point[P384_POINT_BYTES];
+};
+
+/* OpenSSL's last failure as ours, and its queue emptied, so that it cannot colour a later one. */
+MUST_USE static inline enum err ossl_fail(void)
+{
+    bool nomem = ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
+
+    ERR_clear_error();
+    return nomem ? ERR_NOMEM : ERR_CRYPTO;
+}
+
+/* A memory BIO that reads `s`; NULL if it does not fit OpenSSL's int or there is no memory. */
+static inline BIO *bio_of_span(struct span s)
+{
+    return s.len <= INT_MAX ? BIO_new_mem_buf(s.len ? (const void *)s.ptr : "", (int)s.len) : NULL;
+}
+
+/* Cleaners for AUTO(): each takes the address of the pointer. */
+#define OSSL_CLEANER(type, fn)                                                                     \
+    static inline void fn##_p(type **p)                                                            \
+    {                                                                                              \
+        fn(*p);                                                                                    \
+    }
+OSSL_CLEANER(BIO, BIO_free_all)
+OSSL_CLEANER(BIGNUM, BN_clear_free)
+OSSL_CLEANER(EVP_PKEY, EVP_PKEY_free)
+OSSL_CLEANER(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
+OSSL_CLEANER(X509, X509_free)
+OSSL_CLEANER(X509_NAME, X509_NAME_free)
+OSSL_CLEANER(GENERAL_NAMES, GENERAL_NAMES_free)
+
+#endif
