@@ -1,0 +1,202 @@
+/* request.c - one request's bytes: from JSON to checked values, and what is kept of KMS's answer.
+ */
+#include "base/base64.h"
+#include "enclave/private.h"
+
+#include <stdio.h>
+
+static void set_failure(struct enclave_request *rq, const char *error, const char *code,
+                        const char *detail)
+{
+    rq->failure = (struct failure){ .error = error, .code = code, .detail = detail };
+}
+
+static void set_memory_failure(struct enclave_request *rq)
+{
+    set_failure(rq, "Service is out of memory", "busy", NULL);
+}
+
+/* The parser's sentence is the client's error text; this is its stable name. */
+static const char *code_of(enum err r, const char *what)
+{
+    if (r == ERR_UNSUPPORTED)
+        return "unknown_operation";
+    if (strstr(what, "missing"))
+        return "missing_member";
+    if (strstr(what, "UTF-8"))
+        return "invalid_utf8";
+    if (strstr(what, "member"))
+        return "wrong_type";
+    return "invalid_json";
+}
+
+static bool parse_json(struct enclave_request *rq)
+{
+    struct why why = { .what = "invalid JSON" };
+    enum err r = proto_request_parse(buf_view(&rq->in), &rq->asked, &why);
+
+    if (r == ERR_OK)
+        return true;
+    int n = snprintf(rq->note, sizeof rq->note, "at byte %zu", why.at);
+    set_failure(rq, why.what, code_of(r, why.what), n > 0 && why.at ? rq->note : NULL);
+    return false;
+}
+
+/* Room for all that is decoded from escapes, so that no view dies by growth. */
+static bool reserve_scratch(struct enclave_request *rq)
+{
+    const struct proto_request *a = &rq->asked;
+    const struct json_str all[] = { a->access_key_id, a->secret_access_key,
+                                    a->session_token, a->ciphertext_blob,
+                                    a->encrypted,     a->signature,
+                                    a->nonce };
+    size_t sum = 0;
+    uint8_t *room;
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        sum += all[i].escaped ? all[i].raw.len : 0;
+    rq->scratch.max = sum;
+    return sum == 0 || buf_reserve(&rq->scratch, sum, &room) == ERR_OK;
+}
+
+static bool view(struct enclave_request *rq, struct json_str s, struct span *out)
+{
+    if (json_str_view(s, &rq->scratch, out) == ERR_OK)
+        return true;
+    set_memory_failure(rq);
+    return false;
+}
+
+/* Both end up in an HTTP header: visible ASCII only. */
+static bool is_visible(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] <= ' ' || s.ptr[i] >= 0x7f)
+            return false;
+    return s.len <= ENCLAVE_CREDENTIAL_MAX;
+}
+
+static bool parse_credentials(struct enclave_request *rq)
+{
+    struct sigv4_credentials *c = &rq->cred;
+    const struct proto_request *a = &rq->asked;
+
+    if (!view(rq, a->access_key_id, &c->access_key_id) ||
+        !view(rq, a->secret_access_key, &c->secret_access_key) ||
+        !view(rq, a->session_token, &c->session_token))
+        return false;
+    if (c->access_key_id.len == 0 || c->secret_access_key.len == 0) {
+        set_failure(rq, "AWS credentials are empty", "invalid_credentials", NULL);
+        return false;
+    }
+    if (is_visible(c->access_key_id) && is_visible(c->secret_access_key) &&
+        is_visible(c->session_token))
+        return true;
+    set_failure(rq, "AWS credentials hold characters that they cannot have", "invalid_credentials",
+                NULL);
+    return false;
+}
+
+static bool parse_base64(struct enclave_request *rq, struct span text, size_t data_max,
+                         struct buf *out, const char *error)
+{
+    *out = BUF_INIT(data_max);
+    enum err r = base64_parse(text, out, NULL);
+    if (r == ERR_OK)
+        return true;
+    if (r == ERR_NOMEM)
+        set_memory_failure(rq);
+    else
+        set_failure(rq, error, "invalid_base64", NULL);
+    return false;
+}
+
+static bool parse_decrypt(struct enclave_request *rq)
+{
+    AUTO(buf_clear) struct buf blob = { 0 };
+    const struct proto_request *a = &rq->asked;
+    struct span sealed, signature;
+
+    if (!view(rq, a->encrypted, &sealed) || !view(rq, a->signature, &signature) ||
+        !view(rq, a->ciphertext_blob, &rq->blob_b64))
+        return false;
+    if (!parse_base64(rq, sealed, sealed.len, &rq->sealed, "member 'encrypted' is not base64") ||
+        !parse_base64(rq, signature, signature.len, &rq->signature,
+                      "member 'signature' is not base64") ||
+        !parse_base64(rq, rq->blob_b64, CIPHERTEXT_BLOB_MAX, &blob,
+                      "member 'ciphertext_blob' is not base64 of at most 6144 bytes"))
+        return false;
+    if (blob.len > 0)
+        return true;
+    set_failure(rq, "member 'ciphertext_blob' is empty", "invalid_base64", NULL);
+    return false;
+}
+
+static bool parse_nonce(struct enclave_request *rq)
+{
+    struct span nonce;
+
+    if (!view(rq, rq->asked.nonce, &nonce) ||
+        !parse_base64(rq, nonce, ENCLAVE_NONCE_MAX_BYTES, &rq->sealed,
+                      "member 'nonce' is not base64 of 1 to 512 bytes"))
+        return false;
+    if (rq->sealed.len > 0)
+        return true;
+    set_failure(rq, "member 'nonce' is empty", "invalid_base64", NULL);
+    return false;
+}
+
+static bool parse_members(struct enclave_request *rq)
+{
+    switch (rq->asked.op) {
+    case PROTO_ENCRYPT:
+        return parse_credentials(rq);
+    case PROTO_DECRYPT:
+        return parse_credentials(rq) && parse_decrypt(rq);
+    case PROTO_ATTEST:
+        return parse_nonce(rq);
+    }
+    return false;
+}
+
+void request_parse(struct enclave_request *rq)
+{
+    if (!parse_json(rq))
+        return;
+    rq->is_parsed = true;
+    if (!reserve_scratch(rq)) {
+        set_memory_failure(rq);
+        return;
+    }
+    if (!parse_members(rq) && !rq->failure.code)
+        set_failure(rq, "Internal error", "internal", NULL);
+}
+
+static struct span keep(struct buf *kept, struct span s)
+{
+    size_t at = kept->len;
+
+    if (!s.ptr || buf_append(kept, s) != ERR_OK) /* there is room: the caller reserved it */
+        return SPAN_EMPTY;
+    return span_from(buf_view(kept), at);
+}
+
+enum err request_keep(struct enclave_request *rq, const struct kms_answer *a)
+{
+    size_t sum = a->ciphertext_for_recipient.len + a->ciphertext_blob_b64.len + a->key_id.len +
+                 a->error_type.len + a->error_message.len + a->request_id.len + 1;
+    uint8_t *room;
+
+    buf_clear(&rq->kept);
+    rq->kept.max = sum;
+    enum err r = buf_reserve(&rq->kept, sum, &room);
+    if (r != ERR_OK)
+        return r;
+    rq->for_recipient = keep(&rq->kept, a->ciphertext_for_recipient);
+    rq->new_blob_b64 = keep(&rq->kept, a->ciphertext_blob_b64);
+    rq->key_id = keep(&rq->kept, a->key_id);
+    rq->kms_type = keep(&rq->kept, a->error_type);
+    rq->kms_message = keep(&rq->kept, a->error_message);
+    rq->kms_request_id = keep(&rq->kept, a->request_id);
+    return ERR_OK;
+}
