@@ -83,6 +83,9 @@ static inline bool json_str_is_set(struct json_str s)
 {
     return s.raw.ptr != NULL;
 }
+/* Take one character off the front of `*raw` (of a string read by the cursor, not empty) and return
+ * its code point. */
+uint32_t json_str_next(struct span *raw);
 /* Decoded value equals `text`. */
 bool json_str_is(struct json_str s, const char *text);
 /* Append the decoded value. ERR_LIMIT, ERR_NOMEM. */

@@ -70,18 +70,21 @@ enum err span_to_u64(struct span a, uint64_t max, uint64_t *out)
     return ERR_OK;
 }
 
-/* Bytes of the well-formed sequence at `p`, 0 if there is none (RFC 3629 section 4). */
-static size_t utf8_sequence(const uint8_t *p, size_t left)
+/* RFC 3629 section 4. */
+size_t span_utf8_sequence(struct span a)
 {
+    const uint8_t *p = a.ptr;
     uint8_t low = 0x80, high = 0xbf;
     size_t n;
 
+    if (a.len == 0)
+        return 0;
     if (p[0] < 0x80)
         return 1;
     if (p[0] < 0xc2 || p[0] > 0xf4)
         return 0;
     n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (left < n)
+    if (a.len < n)
         return 0;
     if (p[0] == 0xe0)
         low = 0xa0; /* overlong */
@@ -110,7 +113,7 @@ bool span_is_utf8(struct span a)
                 continue;
             }
         }
-        size_t n = utf8_sequence(a.ptr + i, a.len - i);
+        size_t n = span_utf8_sequence(span_from(a, i));
         if (n == 0)
             return false;
         i += n;

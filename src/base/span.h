@@ -79,6 +79,8 @@ MUST_USE enum err span_to_u64(struct span a, uint64_t max, uint64_t *out);
 
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool span_is_utf8(struct span a);
+/* Bytes of the one well-formed sequence at the start of `a`; 0: there is none. */
+size_t span_utf8_sequence(struct span a);
 
 /* Equal, in time that depends on the lengths only. */
 bool ct_eq(struct span a, struct span b);
