@@ -1,0 +1,103 @@
+#include "service.h"
+
+#include <signal.h>
+
+enum {
+    STOP_MS = 12000,  /* longer than KMS's deadline: what runs can end */
+    DRIFT_STEP_S = 5, /* of a change worth a line */
+};
+
+struct enclave_time service_now(struct service *s)
+{
+    uint64_t mono_ns = clock_mono_ns();
+    int64_t wall_s = clock_wall_ms() / 1000;
+    struct enclave_time now = { mono_ns, enclave_clock_read(&s->clock, wall_s, mono_ns) };
+    int64_t drift_s = enclave_clock_drift(&s->clock, wall_s, mono_ns);
+    int64_t change_s = drift_s - s->logged_drift_s;
+
+    if (change_s >= DRIFT_STEP_S || change_s <= -DRIFT_STEP_S) {
+        s->logged_drift_s = drift_s;
+        log_event(LOG_WARN, "clock drift", LOG_INT("seconds", drift_s),
+                  LOG_INT("held_back_seconds", now.wall_s - wall_s));
+    }
+    return now;
+}
+
+static void on_stop_signal(void *arg)
+{
+    service_stop(arg);
+}
+
+static void on_stop_timer(void *arg)
+{
+    struct service *s = arg;
+
+    log_event(LOG_WARN, "stopping with requests unfinished", LOG_INT("running", s->running));
+    loop_stop(s->loop);
+}
+
+enum err service_start(struct service *s, struct why *why)
+{
+    const struct listener_options o = {
+        .conn = { .in_max = (size_t)s->set->request_max + 1 },
+        .max = (unsigned)s->set->connections_max,
+        .accepted = client_accepted,
+        .over = client_over,
+        .arg = s,
+    };
+
+    s->awaiting_last = &s->awaiting;
+    if (keeper_start(s) != ERR_OK ||
+        loop_timer_new(s->loop, on_stop_timer, s, &s->stop_timer) != ERR_OK ||
+        loop_on_signal(s->loop, SIGTERM, on_stop_signal, s) != ERR_OK ||
+        loop_on_signal(s->loop, SIGINT, on_stop_signal, s) != ERR_OK)
+        return why_fail(why, ERR_NOMEM, "loop", 0);
+    return listener_new(s->loop, &s->set->listen, &o, &s->listener, why);
+}
+
+void service_client_gone(struct service *s)
+{
+    if (s->is_stopping && !s->clients)
+        loop_stop(s->loop);
+}
+
+void service_stop(struct service *s)
+{
+    if (s->is_stopping)
+        return;
+    s->is_stopping = true;
+    log_event(LOG_INFO, "stopping", LOG_INT("running", s->running));
+    listener_free(s->listener);
+    s->listener = NULL;
+    loop_timer_arm(s->stop_timer, clock_mono_ns() + STOP_MS * NS_PER_MS);
+    for (struct client *cl = s->clients, *next; cl; cl = next) {
+        next = cl->next;
+        if (cl->phase == CLIENT_READING)
+            client_refuse(cl, ENCLAVE_STOPPING);
+    }
+    if (!s->clients)
+        loop_stop(s->loop);
+}
+
+void service_clear(struct service *s)
+{
+    static const struct conn_events none = { 0 };
+
+    listener_free(s->listener);
+    /* Finishes what runs, so that no worker touches a client that is gone. */
+    work_pool_free(s->work);
+    kms_pool_free(s->kms);
+    while (s->clients) {
+        struct client *cl = s->clients;
+        if (cl->conn) {
+            conn_set_arg(cl->conn, &none, NULL);
+            conn_close(cl->conn);
+        }
+        client_free(cl);
+    }
+    loop_timer_free(s->rotate);
+    loop_timer_free(s->stop_timer);
+    rsa_key_free(s->new_key);
+    enclave_free(s->enclave);
+    nsm_dev_close(s->nsm);
+}

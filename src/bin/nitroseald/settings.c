@@ -1,0 +1,189 @@
+#include "settings.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bin/common/options.h"
+#include "kms/kms.h"
+
+enum { HOST_MAX = 256, LOCAL_CID = 16, HTTPS_PORT = 443 };
+
+#define NO_SUCH_CID "any"
+
+static const struct option_def table[] = {
+    { "key-id", 'k', "ARN", "KMS_KEY_ID", NULL,
+      "KMS key: full ARN, or an id that is completed at first use." },
+    { "region", 0, "REGION", "AWS_REGION", "us-east-1", "Region of the key." },
+    { "port", 'p', "PORT", "VSOCK_PORT", "5000", "Port to listen on." },
+    { "cid", 0, "CID", NULL, NO_SUCH_CID,
+      "CID to listen on; with a Unix mapping the number that names the socket, 16 if not given." },
+    { "vsock", 0, "HOW", "NITROSEAL_VSOCK", "kernel", "kernel, or unix:DIR for Unix sockets." },
+    { "kms-proxy-port", 0, "PORT", "KMS_PROXY_PORT", "8000", "Port of the relay to KMS." },
+    { "kms-proxy-cid", 0, "CID", "KMS_PROXY_CID", "3", "CID of the relay to KMS: the parent." },
+    { "nsm", 0, "PATH", "NITROSEAL_NSM", "/dev/nsm", "The NSM: a device, or unix:PATH." },
+    { "ca-file", 0, "FILE", "NITROSEAL_CA_FILE", "/etc/ssl/certs/ca-certificates.crt",
+      "CA certificates (PEM) that KMS's certificate must chain to." },
+    { "endpoint", 0, "URL", "AWS_ENDPOINT_URL_KMS", NULL,
+      "Name KMS goes by, instead of the region's; the way there is always the relay." },
+    { "root", 0, "FILE", "NITROSEAL_ROOT_FILE", NULL,
+      "Trust this attestation root (PEM or DER) instead of AWS's: for tests." },
+    { "workers", 0, "N", NULL, "0", "Threads for RSA and ciphers; 0: one per core." },
+    { "max-request", 0, "BYTES", NULL, "16777216", "Largest request." },
+    { "max-connections", 0, "N", NULL, "1024", "Connections served at one time." },
+    { "max-buffered", 0, "BYTES", NULL, "268435456", "Requests held in memory, all together." },
+    { "kms-connections", 0, "N", NULL, "32", "Connections kept to KMS." },
+    { "read-timeout", 0, "MS", NULL, "10000", "For a whole request to arrive." },
+    { "write-timeout", 0, "MS", NULL, "30000", "For a whole answer to leave." },
+    { "kms-deadline", 0, "MS", NULL, "8000", "For KMS to answer, all tries together." },
+    { "kms-try", 0, "MS", NULL, "3000", "For KMS to answer one try." },
+    { "kms-idle", 0, "MS", NULL, "20000", "An unused connection to KMS is closed after this." },
+    { "key-max-age", 0, "S", NULL, "3600", "The RSA recipient key is replaced after this." },
+    { "document-max-age", 0, "S", NULL, "60", "An attestation document is used for this long." },
+    { "log-level", 0, "LEVEL", "NITROSEAL_LOG", "info", "error, warn, info or debug." },
+    { 0 },
+};
+
+static const struct program_def program = {
+    .name = "nitroseald",
+    .synopsis = "[OPTION ...]",
+    .summary = "Encrypts and signs, decrypts and verifies, inside an AWS Nitro Enclave, with data "
+               "keys that KMS\nreleases to this enclave's image only.",
+    .options = table,
+    .footer = "Exit status: 0 stopped by SIGTERM; 1 failure; 2 usage; 5 the NSM's document does "
+              "not verify;\n7 configuration.\n",
+};
+
+struct number {
+    const char *name;
+    uint64_t min, max;
+    uint64_t *out;
+};
+
+static bool numbers(const struct options *o, struct settings *s)
+{
+    const struct number all[] = {
+        { "workers", 0, 64, &s->workers },
+        { "max-request", 1024, 1 << 30, &s->request_max },
+        { "max-connections", 1, 65536, &s->connections_max },
+        { "max-buffered", 1 << 20, UINT64_C(1) << 40, &s->buffered_max },
+        { "kms-connections", 1, 1024, &s->kms_connections },
+        { "read-timeout", 10, 3600000, &s->read_ms },
+        { "write-timeout", 10, 3600000, &s->write_ms },
+        { "kms-deadline", 10, 600000, &s->kms_deadline_ms },
+        { "kms-try", 10, 600000, &s->kms_try_ms },
+        { "kms-idle", 10, 3600000, &s->kms_idle_ms },
+        { "key-max-age", 1, 86400, &s->key_max_age_s },
+        { "document-max-age", 1, 3600, &s->document_max_age_s },
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (!option_u64(o, all[i].name, all[i].min, all[i].max, all[i].out))
+            return false;
+    if (s->workers == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        s->workers = cores < 1 ? 1 : (uint64_t)cores;
+    }
+    return true;
+}
+
+static int addresses(const struct options *o, struct settings *s)
+{
+    const char *how = option_text(o, "vsock"), *cid_text = option_text(o, "cid");
+    bool is_kernel = strcmp(how, "kernel") == 0;
+    uint64_t port, proxy_port, proxy_cid, cid = is_kernel ? CID_ANY : LOCAL_CID;
+    struct why why = { 0 };
+
+    if (strcmp(cid_text, NO_SUCH_CID) != 0 && !option_u64(o, "cid", 3, CID_ANY - 1, &cid))
+        return 2;
+    if (!option_u64(o, "port", 1, UINT32_MAX - 1, &port) ||
+        !option_u64(o, "kms-proxy-port", 1, UINT32_MAX - 1, &proxy_port) ||
+        !option_u64(o, "kms-proxy-cid", 2, CID_ANY - 1, &proxy_cid))
+        return 2;
+    if (addr_vsock(how, (uint32_t)cid, (uint32_t)port, &s->listen, &why) == ERR_OK &&
+        addr_vsock(how, (uint32_t)proxy_cid, (uint32_t)proxy_port, &s->kms, &why) == ERR_OK)
+        return -1;
+    complain(o, "--vsock or NITROSEAL_VSOCK '%s': %s", how, why.what);
+    return EXIT_CONFIGURATION;
+}
+
+/* https://NAME[:PORT][/] into the Host header's value and the name that TLS must prove. */
+static bool split_endpoint(const char *url, struct settings *s)
+{
+    struct span rest = span_str(url);
+    uint64_t port = HTTPS_PORT;
+
+    if (!span_starts(rest, "https://"))
+        return false;
+    rest = span_from(rest, strlen("https://"));
+    if (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
+        rest.len--;
+    if (span_find(rest, '/') != rest.len || span_find(rest, '@') != rest.len)
+        return false;
+    struct span name = span_cut(&rest, ':');
+    if (name.len == 0 || (rest.ptr && span_to_u64(rest, 65535, &port) != ERR_OK))
+        return false;
+    if (buf_append(&s->server_name, name) != ERR_OK || buf_append(&s->host_header, name) != ERR_OK)
+        return false;
+    return port == HTTPS_PORT || buf_printf(&s->host_header, ":%u", (unsigned)port) == ERR_OK;
+}
+
+static int host(const struct options *o, struct settings *s)
+{
+    const char *url = option_text(o, "endpoint");
+
+    s->host_header = s->server_name = BUF_INIT(HOST_MAX);
+    if (url && !split_endpoint(url, s)) {
+        complain(o, "--endpoint or AWS_ENDPOINT_URL_KMS '%s' is not https://NAME[:PORT]", url);
+        return EXIT_CONFIGURATION;
+    }
+    if (!url && (kms_host_of_region(span_str(s->region), &s->host_header) != ERR_OK ||
+                 buf_append(&s->server_name, buf_view(&s->host_header)) != ERR_OK)) {
+        complain(o, "--region or AWS_REGION '%s' is not a region's name", s->region);
+        return EXIT_CONFIGURATION;
+    }
+    if (buf_cstr(&s->server_name))
+        return -1;
+    complain(o, "name of KMS is too long");
+    return EXIT_CONFIGURATION;
+}
+
+int settings_parse(int argc, char **argv, struct settings *out)
+{
+    struct options o;
+    struct settings s = { 0 };
+    int status = options_parse(&program, argc, argv, &o);
+
+    if (status >= 0)
+        return status;
+    if (log_level_parse(option_text(&o, "log-level"), &s.level) != ERR_OK) {
+        complain(&o, "--log-level '%s' is not error, warn, info or debug",
+                 option_text(&o, "log-level"));
+        return 2;
+    }
+    if (!numbers(&o, &s))
+        return 2;
+    s.key_id = option_text(&o, "key-id");
+    if (!s.key_id) {
+        complain(&o, "no KMS key: set KMS_KEY_ID or --key-id to the key's ARN");
+        return EXIT_CONFIGURATION;
+    }
+    s.region = option_text(&o, "region");
+    s.nsm = option_text(&o, "nsm");
+    s.root_file = option_text(&o, "root");
+    s.ca_file = option_text(&o, "ca-file");
+    status = addresses(&o, &s);
+    if (status < 0)
+        status = host(&o, &s);
+    if (status >= 0) {
+        settings_clear(&s);
+        return status;
+    }
+    *out = s;
+    return -1;
+}
+
+void settings_clear(struct settings *s)
+{
+    buf_clear(&s->host_header);
+    buf_clear(&s->server_name);
+}
