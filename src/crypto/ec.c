@@ -234,7 +234,9 @@ enum err ec_sign_es384(struct crypto *cx, const struct ec_key *key, struct span 
 }
 
 /* `der` is one that sig_parse() took or sig_write() made. Whether r and s are below the group's
- * order is OpenSSL's to check: it then says 0, as for any other wrong signature. */
+ * order is OpenSSL's to check. It answers 0 for a wrong signature, but -1 for numbers that lead to
+ * the point at infinity (Wycheproof has some), which a forger can choose: only a lack of memory
+ * counts as not having been able to tell. */
 static enum err verify(struct crypto *cx, const struct ec_pub *pub, struct span msg,
                        struct span der)
 {
@@ -250,8 +252,7 @@ static enum err verify(struct crypto *cx, const struct ec_pub *pub, struct span 
     int ok = EVP_PKEY_verify(ctx, der.ptr, der.len, md, sizeof md);
     if (ok == 1)
         return ERR_OK;
-    e = ossl_fail();
-    return ok == 0 ? ERR_VERIFY : e;
+    return ossl_fail() == ERR_NOMEM ? ERR_NOMEM : ERR_VERIFY;
 }
 
 enum err ec_verify_es384(struct crypto *cx, const struct ec_pub *pub, struct span msg,
