@@ -21,6 +21,11 @@ struct span {
 #define SPAN_EMPTY ((struct span){ NULL, 0 })
 /* The bytes of a string literal without its NUL. */
 #define SPAN_LIT(s) ((struct span){ (const uint8_t *)("" s), sizeof(s) - 1 })
+/* The same where C wants a constant: the initialiser of a static object. */
+#define SPAN_INIT(s)                                                                               \
+    {                                                                                              \
+        (const uint8_t *)("" s), sizeof(s) - 1                                                     \
+    }
 /* The bytes of an array (not of a pointer). */
 #define SPAN_ARRAY(a) ((struct span){ (const uint8_t *)(a), sizeof(a) })
 

@@ -11,7 +11,12 @@
 #include "base/secret.h"
 #include "crypto/hash.h"
 
-enum { SIGV4_HEADERS_MAX = 64, SIGV4_SKEW_S = 300, SIGV4_TIME_BYTES = 16 /* YYYYMMDDTHHMMSSZ */ };
+enum {
+    SIGV4_HEADERS_MAX = 64, /* that are signed */
+    SIGV4_SKEW_S = 300,
+    SIGV4_TIME_BYTES = 16, /* YYYYMMDDTHHMMSSZ */
+    SIGV4_SECRET_MAX_BYTES = 256,
+};
 
 struct sigv4_header {
     struct span name, value;
