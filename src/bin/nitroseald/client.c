@@ -1,5 +1,5 @@
 /* client.c - one client's connection: read to its end within a time, answer, linger, close. */
-#include "service.h"
+#include "bin/nitroseald/service.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "entropy.h"
+#include "bin/nitroseald/entropy.h"
 
 #include <fcntl.h>
 #include <linux/random.h>

@@ -1,5 +1,5 @@
 /* keeper.c - the recipient key, replaced in the background, and the kept document. */
-#include "service.h"
+#include "bin/nitroseald/service.h"
 
 enum {
     NSM_MS = 5000,       /* one document; hardware takes some tens of milliseconds */

@@ -1,4 +1,4 @@
-#include "kms_pool.h"
+#include "bin/nitroseald/kms_pool.h"
 
 #include <stdlib.h>
 

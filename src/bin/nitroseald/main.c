@@ -1,8 +1,8 @@
 /* nitroseald - the service inside the enclave: wiring and start. */
 #include <stdlib.h>
 
-#include "entropy.h"
-#include "service.h"
+#include "bin/nitroseald/entropy.h"
+#include "bin/nitroseald/service.h"
 
 enum {
     CA_MAX_BYTES = 4 << 20,

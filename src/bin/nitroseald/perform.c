@@ -1,5 +1,5 @@
 /* perform.c - what a step asks for: the NSM, KMS, a worker, or the answer. */
-#include "service.h"
+#include "bin/nitroseald/service.h"
 
 static void run_work(struct crypto *cx, void *arg)
 {

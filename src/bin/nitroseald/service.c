@@ -1,4 +1,4 @@
-#include "service.h"
+#include "bin/nitroseald/service.h"
 
 #include <signal.h>
 

@@ -8,12 +8,12 @@
 #ifndef BIN_NITROSEALD_SERVICE_H
 #define BIN_NITROSEALD_SERVICE_H
 
+#include "bin/nitroseald/kms_pool.h"
+#include "bin/nitroseald/settings.h"
 #include "enclave/enclave.h"
 #include "io/nsm_dev.h"
 #include "io/work.h"
-#include "kms_pool.h"
 #include "nsm/nsm.h"
-#include "settings.h"
 
 struct client;
 

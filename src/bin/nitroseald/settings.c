@@ -1,4 +1,4 @@
-#include "settings.h"
+#include "bin/nitroseald/settings.h"
 
 #include <stdlib.h>
 #include <unistd.h>
