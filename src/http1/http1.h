@@ -58,7 +58,9 @@ MUST_USE enum err http1_body_next(struct http1_body *b, struct span in, struct s
 /* The stream ended: ERR_OK only if the message may end here. */
 MUST_USE enum err http1_body_eof(const struct http1_body *b);
 
-/* Writers append. Names and values are checked (ERR_MALFORMED: CR, LF, NUL or a bad name). */
+/* Writers append. Names and values are checked (ERR_MALFORMED: CR, LF, NUL or a bad name; then *out
+ * is as before). Content-Length is added unless it is among the headers or the message can have no
+ * body. */
 MUST_USE enum err http1_request_write(struct buf *out, struct span method, struct span target,
                                       const struct http1_header *h, size_t n, struct span body);
 MUST_USE enum err http1_response_write(struct buf *out, unsigned status,
