@@ -11,7 +11,7 @@
 #include <openssl/x509v3.h>
 
 #include "crypto/crypto.h"
-#include "crypto/ec.h"
+#include "crypto/x509.h"
 
 struct crypto {
     EVP_MD *sha256, *sha384;
@@ -27,6 +27,15 @@ struct ec_key {
 struct ec_pub {
     EVP_PKEY *pkey;
     uint8_t point[P384_POINT_BYTES];
+};
+
+struct x509 {
+    struct x509_facts facts;
+    struct span tbs, sig; /* what was signed, and the ECDSA-Sig-Value */
+    struct span key_id;   /* content of subjectKeyIdentifier; empty if there is none */
+    struct ec_pub *pub;
+    char common_name[X509_CN_MAX_BYTES];
+    uint8_t der[];
 };
 
 /* OpenSSL's last failure as ours, and its queue emptied, so that it cannot colour a later one. */
@@ -56,6 +65,14 @@ OSSL_CLEANER(EVP_PKEY, EVP_PKEY_free)
 OSSL_CLEANER(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
 OSSL_CLEANER(X509, X509_free)
 OSSL_CLEANER(X509_NAME, X509_NAME_free)
+OSSL_CLEANER(ASN1_BIT_STRING, ASN1_BIT_STRING_free)
+OSSL_CLEANER(ASN1_INTEGER, ASN1_INTEGER_free)
+OSSL_CLEANER(ASN1_OCTET_STRING, ASN1_OCTET_STRING_free)
+OSSL_CLEANER(ASN1_TIME, ASN1_TIME_free)
+OSSL_CLEANER(AUTHORITY_KEYID, AUTHORITY_KEYID_free)
+OSSL_CLEANER(BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free)
+OSSL_CLEANER(EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_free)
+OSSL_CLEANER(GENERAL_NAME, GENERAL_NAME_free)
 OSSL_CLEANER(GENERAL_NAMES, GENERAL_NAMES_free)
 
 #endif

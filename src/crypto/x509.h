@@ -17,6 +17,7 @@ enum {
     X509_KU_CRL_SIGN = 1 << 6,
     X509_CN_MAX_BYTES = 128,
     X509_SERIAL_MAX_BYTES = 20,
+    X509_MAX_BYTES = 8192,
 };
 
 struct x509; /* one parsed certificate; owns its bytes */
@@ -35,7 +36,9 @@ struct x509_facts {
     bool sig_is_ecdsa_sha384;  /* both signature algorithm fields say so */
 };
 
-/* One DER certificate of version 3, nothing after it. ERR_MALFORMED (why says which part). */
+/* One DER certificate of version 3, nothing after it. ERR_MALFORMED (why says which part), also for
+ * an extension that comes twice and a P-384 key whose point is not on the curve; ERR_LIMIT past
+ * X509_MAX_BYTES. */
 MUST_USE enum err x509_parse(struct crypto *cx, struct span der, struct x509 **out,
                              struct why *why);
 void x509_free(struct x509 *cert);
@@ -74,8 +77,9 @@ struct x509_request {
     bool server_auth;             /* extendedKeyUsage serverAuth */
     bool key_ids; /* subjectKeyIdentifier and, if not self-signed, authorityKeyIdentifier */
 };
-/* Append the DER of a certificate signed with ecdsa-with-SHA384. ERR_CRYPTO, ERR_INTERNAL
- * (request), ERR_LIMIT, ERR_NOMEM. */
+/* Append the DER of a certificate signed with ecdsa-with-SHA384. ERR_INTERNAL: a request whose
+ * result would not verify; ERR_CRYPTO, also for a name or address that is not one; ERR_LIMIT,
+ * ERR_NOMEM. basicConstraints is always there and critical. */
 MUST_USE enum err x509_write(struct crypto *cx, const struct x509_request *rq, struct buf *der);
 
 #endif
