@@ -24,6 +24,11 @@ struct cose_sign1 {
     struct span sig;     /* COSE_SIG_BYTES long */
 };
 
+/* Split `in` as RFC 9052 section 4.2 says, whatever the algorithm, and the bytes of the unprotected
+ * map into *uhdr; what cose_sign1_parse() rests on. ERR_MALFORMED, ERR_LIMIT; outputs untouched. */
+MUST_USE enum err cose_sign1_split(struct span in, struct cose_sign1 *out, struct span *uhdr,
+                                   struct why *why);
+
 /* Split `in` into its parts; verifies nothing. Borrow: every span in *out points into `in`. On
  * failure *out is untouched and *why (may be NULL) holds the first fault and its byte offset.
  * ERR_MALFORMED: not this profile. ERR_LIMIT: a part is too long. ERR_UNSUPPORTED: another
