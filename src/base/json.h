@@ -24,15 +24,16 @@ enum {
     JSON_MEMBERS_MAX = 256, /* in all objects that are open at one time */
 };
 
-enum json_type {
-    JSON_OBJECT,
-    JSON_ARRAY,
-    JSON_STRING,
-    JSON_NUMBER,
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_NULL,
-    JSON_NONE
+/* Not JSON_OBJECT and so on: jansson has those, and some programs use both. */
+enum json_kind {
+    JSON_KIND_OBJECT,
+    JSON_KIND_ARRAY,
+    JSON_KIND_STRING,
+    JSON_KIND_NUMBER,
+    JSON_KIND_TRUE,
+    JSON_KIND_FALSE,
+    JSON_KIND_NULL,
+    JSON_KIND_NONE
 };
 
 struct json_str {
@@ -56,9 +57,9 @@ struct json_in {
 };
 
 struct json_in json_in_init(struct span in);
-/* The next value's type by its first character; consumes nothing. JSON_NONE: failed or at the end.
+/* The next value's type by its first character; consumes nothing. JSON_KIND_NONE: failed or at the end.
  */
-enum json_type json_in_peek(struct json_in *j);
+enum json_kind json_in_peek(struct json_in *j);
 
 void json_in_object(struct json_in *j);
 /* The next member's name, its value being next; false at the closing brace or after a fault. */

@@ -54,21 +54,21 @@ static bool take(struct json_in *j, uint8_t c, const char *what)
     return false;
 }
 
-enum json_type json_in_peek(struct json_in *j)
+enum json_kind json_in_peek(struct json_in *j)
 {
     switch (next_char(j)) {
     case '{':
-        return JSON_OBJECT;
+        return JSON_KIND_OBJECT;
     case '[':
-        return JSON_ARRAY;
+        return JSON_KIND_ARRAY;
     case '"':
-        return JSON_STRING;
+        return JSON_KIND_STRING;
     case 't':
-        return JSON_TRUE;
+        return JSON_KIND_TRUE;
     case 'f':
-        return JSON_FALSE;
+        return JSON_KIND_FALSE;
     case 'n':
-        return JSON_NULL;
+        return JSON_KIND_NULL;
     case '-':
     case '0':
     case '1':
@@ -80,9 +80,9 @@ enum json_type json_in_peek(struct json_in *j)
     case '7':
     case '8':
     case '9':
-        return JSON_NUMBER;
+        return JSON_KIND_NUMBER;
     default:
-        return JSON_NONE;
+        return JSON_KIND_NONE;
     }
 }
 
@@ -308,16 +308,16 @@ static void literal(struct json_in *j, const char *text)
 
 bool json_in_bool(struct json_in *j)
 {
-    enum json_type t = json_in_peek(j);
+    enum json_kind t = json_in_peek(j);
 
     if (j->err != ERR_OK)
         return false;
-    if (t != JSON_TRUE && t != JSON_FALSE) {
+    if (t != JSON_KIND_TRUE && t != JSON_KIND_FALSE) {
         json_in_fail(j, ERR_MALFORMED, at_end(j) ? "end of input" : "type");
         return false;
     }
-    literal(j, t == JSON_TRUE ? "true" : "false");
-    return t == JSON_TRUE && j->err == ERR_OK;
+    literal(j, t == JSON_KIND_TRUE ? "true" : "false");
+    return t == JSON_KIND_TRUE && j->err == ERR_OK;
 }
 
 void json_in_null(struct json_in *j)
@@ -361,7 +361,7 @@ static size_t number_len(struct span s)
 
 struct span json_in_number(struct json_in *j)
 {
-    if (json_in_peek(j) != JSON_NUMBER) {
+    if (json_in_peek(j) != JSON_KIND_NUMBER) {
         json_in_fail(j, ERR_MALFORMED, at_end(j) ? "end of input" : "type");
         return SPAN_EMPTY;
     }
@@ -394,28 +394,28 @@ uint64_t json_in_uint(struct json_in *j, uint64_t max)
 static void skip_head(struct json_in *j, bool *is_object)
 {
     switch (json_in_peek(j)) {
-    case JSON_OBJECT:
+    case JSON_KIND_OBJECT:
         is_object[j->depth] = true;
         json_in_object(j);
         return;
-    case JSON_ARRAY:
+    case JSON_KIND_ARRAY:
         is_object[j->depth] = false;
         json_in_array(j);
         return;
-    case JSON_STRING:
+    case JSON_KIND_STRING:
         json_in_string(j);
         return;
-    case JSON_NUMBER:
+    case JSON_KIND_NUMBER:
         json_in_number(j);
         return;
-    case JSON_TRUE:
-    case JSON_FALSE:
+    case JSON_KIND_TRUE:
+    case JSON_KIND_FALSE:
         json_in_bool(j);
         return;
-    case JSON_NULL:
+    case JSON_KIND_NULL:
         json_in_null(j);
         return;
-    case JSON_NONE:
+    case JSON_KIND_NONE:
         json_in_fail(j, ERR_MALFORMED, at_end(j) ? "end of input" : "value");
         return;
     }

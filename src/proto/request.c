@@ -48,9 +48,9 @@ static void take_member(struct json_in *j, struct json_str name, const struct me
     for (size_t i = 0; i < n; i++) {
         if (!json_str_is(name, table[i].name))
             continue;
-        if (json_in_peek(j) == JSON_STRING)
+        if (json_in_peek(j) == JSON_KIND_STRING)
             *slot(rq, &table[i]) = json_in_string(j);
-        else if (json_in_peek(j) == JSON_NULL && !table[i].required_by)
+        else if (json_in_peek(j) == JSON_KIND_NULL && !table[i].required_by)
             json_in_null(j); /* a token that a client has none of */
         else
             json_in_fail(j, ERR_MALFORMED, table[i].mistyped);
@@ -63,7 +63,7 @@ static void take_credentials(struct json_in *j, struct proto_request *rq)
 {
     struct json_str name;
 
-    if (json_in_peek(j) != JSON_OBJECT) {
+    if (json_in_peek(j) != JSON_KIND_OBJECT) {
         json_in_fail(j, ERR_MALFORMED, "member 'credentials' is not an object");
         return;
     }
@@ -73,7 +73,7 @@ static void take_credentials(struct json_in *j, struct proto_request *rq)
 
 static void take_operation(struct json_in *j, struct json_str *out)
 {
-    if (json_in_peek(j) == JSON_STRING)
+    if (json_in_peek(j) == JSON_KIND_STRING)
         *out = json_in_string(j);
     else
         json_in_fail(j, ERR_MALFORMED, "member 'operation' is not a string");
@@ -120,7 +120,7 @@ enum err proto_request_parse(struct span in, struct proto_request *out, struct w
     struct json_str name, operation = JSON_STR_NONE;
     bool has_credentials = false;
 
-    if (json_in_peek(&j) != JSON_OBJECT && json_in_peek(&j) != JSON_NONE)
+    if (json_in_peek(&j) != JSON_KIND_OBJECT && json_in_peek(&j) != JSON_KIND_NONE)
         return why_fail(why, ERR_MALFORMED, "invalid JSON: not an object", 0);
     for (json_in_object(&j); json_in_member(&j, &name);) {
         if (json_str_is(name, "operation")) {

@@ -1,0 +1,119 @@
+#include "base/buf.h"
+#include "testing/t.h"
+
+static void grows_to_its_maximum(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(100);
+    uint8_t *p = NULL;
+
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(buf_append_byte(&b, (uint8_t)i), ERR_OK);
+    assert_int_equal(buf_append_byte(&b, 0), ERR_LIMIT);
+    assert_int_equal(buf_reserve(&b, 1, &p), ERR_LIMIT);
+    assert_null(p);
+    assert_int_equal(buf_reserve(&b, SIZE_MAX, &p), ERR_LIMIT);
+    assert_int_equal(b.len, 100);
+    assert_true(b.cap <= 100);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(b.ptr[i], i);
+    assert_int_equal(buf_append(&b, SPAN_EMPTY), ERR_OK);
+}
+
+static void zero_value_takes_nothing(void **state)
+{
+    (void)state;
+    struct buf b = { 0 };
+
+    assert_int_equal(buf_append(&b, SPAN_EMPTY), ERR_OK);
+    assert_int_equal(buf_append_byte(&b, 1), ERR_LIMIT);
+    assert_int_equal(buf_view(&b).len, 0);
+    buf_consume(&b, 5);
+    buf_truncate(&b, 0);
+    buf_reset(&b);
+    buf_clear(&b);
+}
+
+static void formats(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(16), exact = BUF_INIT(3);
+
+    assert_int_equal(buf_printf(&b, "%s %d", "answer", 42), ERR_OK);
+    t_assert_buf(&b, "answer 42");
+    assert_int_equal(buf_printf(&b, "%08d", 1), ERR_LIMIT); /* the text and its NUL: 18 */
+    t_assert_buf(&b, "answer 42");
+    assert_int_equal(buf_append_str(&exact, "abc"), ERR_OK);
+    assert_null(buf_cstr(&exact)); /* no room for the NUL */
+    assert_string_equal(buf_cstr(&b), "answer 42");
+    assert_int_equal(b.len, 9);
+}
+
+static void wipes_what_it_leaves(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(64);
+    static const uint8_t zeros[64];
+
+    assert_int_equal(buf_append_str(&b, "0123456789"), ERR_OK);
+    buf_consume(&b, 4);
+    t_assert_buf(&b, "456789");
+    assert_memory_equal(b.ptr + 6, zeros, 4);
+    buf_truncate(&b, 3);
+    t_assert_buf(&b, "456");
+    assert_memory_equal(b.ptr + 3, zeros, 7);
+    buf_truncate(&b, 9); /* more than there is: nothing */
+    t_assert_buf(&b, "456");
+    buf_reset(&b);
+    assert_int_equal(b.len, 0);
+    assert_memory_equal(b.ptr, zeros, 10);
+    assert_int_equal(buf_append_str(&b, "again"), ERR_OK);
+    buf_consume(&b, 99);
+    assert_int_equal(b.len, 0);
+    buf_clear(&b);
+    assert_null(b.ptr);
+    assert_int_equal(b.max, 64);
+}
+
+static void hands_over(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf a = BUF_INIT(8);
+
+    assert_int_equal(buf_append_str(&a, "abc"), ERR_OK);
+    AUTO(buf_clear) struct buf b = buf_take(&a);
+    t_assert_buf(&b, "abc");
+    assert_null(a.ptr);
+    assert_int_equal(a.max, 8);
+    assert_int_equal(buf_append_str(&a, "new"), ERR_OK);
+    t_assert_buf(&a, "new");
+}
+
+static void reserve_then_commit(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(10);
+    uint8_t *p;
+
+    assert_int_equal(buf_reserve(&b, 10, &p), ERR_OK);
+    memcpy(p, "abcdef", 6);
+    assert_int_equal(b.len, 0);
+    buf_commit(&b, 3);
+    t_assert_buf(&b, "abc");
+    assert_int_equal(buf_reserve(&b, 0, &p), ERR_OK);
+    assert_ptr_equal(p, b.ptr + 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grows_to_its_maximum),
+        cmocka_unit_test(zero_value_takes_nothing),
+        cmocka_unit_test(formats),
+        cmocka_unit_test(wipes_what_it_leaves),
+        cmocka_unit_test(hands_over),
+        cmocka_unit_test(reserve_then_commit),
+    };
+
+    return cmocka_run_group_tests_name("buf", tests, NULL, NULL);
+}

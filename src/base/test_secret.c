@@ -1,0 +1,100 @@
+#include "base/secret.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "testing/t.h"
+
+static void holds_bytes(void **state)
+{
+    (void)state;
+    AUTO(secret_clear) struct secret s = { 0 };
+
+    assert_int_equal(secret_copy(SPAN_LIT("key material"), &s), ERR_OK);
+    assert_true(span_is(secret_view(&s), "key material"));
+    secret_shorten(&s, 20); /* more than there is: nothing */
+    assert_int_equal(s.len, 12);
+    secret_shorten(&s, 3);
+    assert_true(span_is(secret_view(&s), "key"));
+    assert_memory_equal(s.ptr, "key\0\0\0\0\0\0\0\0", 12);
+    AUTO(secret_clear) struct secret t = secret_take(&s);
+    assert_null(s.ptr);
+    assert_int_equal(secret_view(&s).len, 0);
+    assert_true(span_is(secret_view(&t), "key"));
+    secret_clear(&t);
+    assert_null(t.ptr);
+    secret_clear(&t); /* the zero value is fine */
+}
+
+static void limits(void **state)
+{
+    (void)state;
+    struct secret out = { .len = 77 };
+    AUTO(secret_clear) struct secret s = { 0 }, none = { 0 };
+
+    assert_int_equal(secret_new(SECRET_MAX_BYTES + 1, &out), ERR_LIMIT);
+    assert_int_equal(out.len, 77);
+    assert_int_equal(secret_new(SECRET_MAX_BYTES, &s), ERR_OK);
+    for (size_t i = 0; i < SECRET_MAX_BYTES; i++)
+        assert_int_equal(s.ptr[i], 0);
+    assert_int_equal(secret_copy(SPAN_EMPTY, &none), ERR_OK);
+    assert_int_equal(none.len, 0);
+    assert_non_null(none.ptr);
+}
+
+/* The VmFlags of the mapping that holds `p`. */
+static bool mapping_has(const void *p, const char *flag)
+{
+    FILE *f = fopen("/proc/self/smaps", "r");
+    char line[512];
+    unsigned long low, high, want = (unsigned long)(uintptr_t)p;
+    bool ours = false, has = false;
+
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        char *dash;
+        low = strtoul(line, &dash, 16);
+        if (dash != line && *dash == '-') {
+            high = strtoul(dash + 1, NULL, 16);
+            ours = low <= want && want < high;
+        }
+        if (ours && strncmp(line, "VmFlags:", 8) == 0)
+            has = strstr(line, flag) != NULL;
+    }
+    (void)fclose(f);
+    return has;
+}
+
+static void not_dumped_and_wiped_on_fork(void **state)
+{
+    (void)state;
+    AUTO(secret_clear) struct secret s = { 0 };
+    int status = -1;
+
+    assert_int_equal(secret_copy(SPAN_LIT("inherit me"), &s), ERR_OK);
+    assert_true(mapping_has(s.ptr, " dd"));
+    assert_true(mapping_has(s.ptr, " wf"));
+    pid_t child = fork();
+    if (child == 0) {
+        for (size_t i = 0; i < s.len; i++)
+            if (s.ptr[i] != 0)
+                _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(span_is(secret_view(&s), "inherit me"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(holds_bytes),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(not_dumped_and_wiped_on_fork),
+    };
+
+    return cmocka_run_group_tests_name("secret", tests, NULL, NULL);
+}
