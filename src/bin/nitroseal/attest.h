@@ -1,0 +1,40 @@
+/* attest.h - the questions of `nitroseal attest` about one document, and how its facts are shown.
+ *
+ * Checks, in this order: chain to the root and signature at `at_s` (attest/chain.h); nonce; for a
+ * document fetched now: our label in user_data and no public key (R-11); age (R-10); PCRs, debug
+ * enclaves (R-9). */
+#ifndef BIN_NITROSEAL_ATTEST_H
+#define BIN_NITROSEAL_ATTEST_H
+
+#include "attest/pcrs.h"
+#include "bin/nitroseal/cli.h"
+
+struct attest_question {
+    struct span root_der;
+    bool aws_root;
+    int64_t at_s;            /* when to judge; AT_DOCUMENT: at the document's own time */
+    struct span nonce;       /* ptr NULL: not compared */
+    uint64_t max_age_s;      /* 0: not compared */
+    bool fresh;              /* fetched now: label and absence of a public key are checked */
+    struct attest_pcrs want; /* present 0: nothing compared */
+    bool allow_debug;
+};
+
+#define AT_DOCUMENT INT64_MIN
+
+/* CLI_OK, CLI_UNVERIFIED or CLI_FAILED with the fault set. *out borrows from `document`. */
+MUST_USE int attest_judge(struct crypto *cx, struct span document, const struct attest_question *q,
+                          struct attest_verified *out, struct cli_fault *f);
+
+/* Append the facts: lines for people, or one JSON object. */
+MUST_USE enum err attest_lines_write(const struct attest_verified *v,
+                                     const struct attest_question *q, struct buf *out);
+MUST_USE enum err attest_json_write(const struct attest_verified *v,
+                                    const struct attest_question *q, struct buf *out);
+
+/* "2026-01-02T03:04:05Z" and back; also a plain number of unix seconds. ERR_MALFORMED. */
+enum { ATTEST_TIME_BYTES = 21 };
+void attest_time_write(int64_t unix_s, char out[static ATTEST_TIME_BYTES]);
+MUST_USE enum err attest_time_parse(struct span text, int64_t *unix_s);
+
+#endif

@@ -1,0 +1,118 @@
+#include "bin/nitroseal/cli.h"
+
+#include <stdarg.h>
+
+#include "io/sys.h"
+
+enum { TIMEOUT_MAX_S = 3600 };
+
+void cli_fault_clear(struct cli_fault *f)
+{
+    buf_clear(&f->text);
+    buf_clear(&f->json);
+}
+
+int cli_fault_set(struct cli_fault *f, int status, const char *fmt, ...)
+{
+    char line[2048];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    f->status = status;
+    buf_reset(&f->text);
+    buf_reset(&f->json);
+    cli_append_clean(&f->text, span_str(line));
+    return status;
+}
+
+/* Bytes that a character of its own control set takes at `p`: C0, DEL, or C1 (U+0080 to U+009F, two
+ * bytes in UTF-8); 0: an ordinary byte. */
+static size_t control_bytes(struct span s, size_t at)
+{
+    uint8_t c = s.ptr[at];
+
+    if (c < 0x20 || c == 0x7f)
+        return 1;
+    if (c == 0xc2 && at + 1 < s.len && s.ptr[at + 1] >= 0x80 && s.ptr[at + 1] <= 0x9f)
+        return 2;
+    return 0;
+}
+
+void cli_append_clean(struct buf *out, struct span text)
+{
+    enum err r = ERR_OK;
+
+    for (size_t i = 0; i < text.len && r == ERR_OK;) {
+        size_t n = control_bytes(text, i);
+        r = buf_append_byte(out, n ? '?' : text.ptr[i]);
+        i += n ? n : 1;
+    }
+    /* A message past its limit is cut: still the best there is to show. */
+}
+
+void cli_append_member(struct buf *out, struct json_str s)
+{
+    AUTO(buf_clear) struct buf scratch = BUF_INIT(CLI_FAULT_MAX_BYTES);
+    struct span text = SPAN_EMPTY;
+
+    if (json_str_is_set(s) && json_str_view(s, &scratch, &text) == ERR_OK)
+        cli_append_clean(out, text);
+}
+
+/* Of a fault of our own: the line and the status. */
+static void fault_write(const struct cli_fault *f, struct buf *out)
+{
+    struct json_out w = json_out_init(out);
+
+    json_out_object(&w);
+    json_out_key(&w, "error");
+    json_out_string(&w, buf_view(&f->text));
+    json_out_key(&w, "exit_status");
+    json_out_int(&w, f->status);
+    json_out_object_end(&w);
+    if (json_out_end(&w) != ERR_OK || buf_append_byte(out, '\n') != ERR_OK)
+        buf_reset(out);
+}
+
+int cli_fault_print(const struct options *o, struct cli_fault *f, bool json)
+{
+    complain(o, "%.*s", (int)f->text.len, f->text.ptr ? (const char *)f->text.ptr : "");
+    if (json) {
+        if (f->json.len == 0)
+            fault_write(f, &f->json);
+        (void)fwrite(f->json.ptr ? (const void *)f->json.ptr : "", 1, f->json.len, stdout);
+        (void)fflush(stdout);
+    }
+    return f->status;
+}
+
+int cli_print(struct span s, struct cli_fault *f)
+{
+    struct why why = { 0 };
+
+    (void)fflush(stdout);
+    if (fd_write_all(1, s, 0, &why) == ERR_OK)
+        return CLI_OK;
+    return cli_fault_set(f, CLI_FILE, _("cannot write the output: %s"), why.what);
+}
+
+int cli_enclave_read(const struct options *o, struct cli_enclave *out)
+{
+    uint64_t cid, port, seconds;
+    struct why why = { 0 };
+
+    if (!option_u64(o, "cid", 3, UINT32_MAX - 1, &cid) ||
+        !option_u64(o, "port", 1, UINT32_MAX - 1, &port) ||
+        !option_u64(o, "timeout", 1, TIMEOUT_MAX_S, &seconds))
+        return CLI_USAGE;
+    out->json = option_flag(o, "json");
+    if (addr_vsock(option_text(o, "vsock"), (uint32_t)cid, (uint32_t)port, &out->at, &why) !=
+        ERR_OK) {
+        complain(o, _("--vsock or NITROSEAL_VSOCK '%s': %s"), option_text(o, "vsock"), why.what);
+        return CLI_USAGE;
+    }
+    out->deadline_ns = clock_mono_ns() + seconds * NS_PER_S;
+    return CLI_OK;
+}

@@ -1,0 +1,148 @@
+#include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/triple.h"
+#include "io/sys.h"
+
+static const struct option_def options[] = {
+    CLI_ENCLAVE_OPTIONS,
+    CLI_PROFILE_OPTION,
+    { "encrypted", 0, "BASE64", NULL, NULL, "The ENCRYPTED value." },
+    { "signature", 0, "BASE64", NULL, NULL, "The SIGNATURE value." },
+    { "ciphertext-blob", 0, "BASE64", NULL, NULL, "The CIPHERTEXT_BLOB value." },
+    { "allow-invalid-signature", 0, NULL, NULL, NULL,
+      "Print the text though its signature does not hold; the exit status stays 5." },
+    { 0 },
+};
+
+static const struct program_def program = {
+    .name = "nitroseal decrypt",
+    .synopsis = "[OPTION ...] [FILE | ENCRYPTED SIGNATURE CIPHERTEXT_BLOB]",
+    .summary = "Decrypt and verify inside the enclave, and print the text and nothing else. Reads "
+               "what\nnitroseal encrypt or kms-client printed (FILE, or standard input), or takes "
+               "the three values.",
+    .options = options,
+    .footer = CLI_EXIT_STATUSES,
+    .args_max = 3,
+};
+
+static int from_text(const struct options *o, struct buf *text, struct buf *scratch,
+                     struct triple *out, struct cli_fault *f)
+{
+    const char *path = o->n_args == 1 && strcmp(o->args[0], "-") != 0 ? o->args[0] : NULL;
+    struct why why = { 0 };
+    enum err r = path ? file_read(path, text, &why) : fd_read_all(0, text, 0, &why);
+
+    if (!path)
+        path = _("standard input");
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FILE, _("cannot read %s: %s"), path, why.what);
+    if (triple_parse(buf_view(text), scratch, out, &why) != ERR_OK)
+        return cli_fault_set(f, CLI_FILE, "%s: %s", path, why.what);
+    return CLI_OK;
+}
+
+/* The three values: as options, as arguments, or from a text. */
+static int find_triple(const struct options *o, struct buf *text, struct buf *scratch,
+                       struct triple *out, struct cli_fault *f)
+{
+    const char *e = option_text(o, "encrypted"), *s = option_text(o, "signature");
+    const char *b = option_text(o, "ciphertext-blob");
+    bool any = e || s || b;
+
+    if (o->n_args == 2 || (any && o->n_args > 0))
+        return cli_fault_set(f, CLI_USAGE, _("give a file, three values, or the three options"));
+    if (any && !(e && s && b))
+        return cli_fault_set(f, CLI_USAGE,
+                             _("--encrypted, --signature and --ciphertext-blob belong together"));
+    if (any) {
+        *out = (struct triple){ span_str(e), span_str(s), span_str(b) };
+        return CLI_OK;
+    }
+    if (o->n_args == 3) {
+        *out = (struct triple){ span_str(o->args[0]), span_str(o->args[1]), span_str(o->args[2]) };
+        return CLI_OK;
+    }
+    return from_text(o, text, scratch, out, f);
+}
+
+static enum err answer_write(const struct proto_answer *a, bool json, bool with_text,
+                             struct buf *out)
+{
+    if (!json)
+        return with_text ? json_str_decode(a->decrypted, out) : ERR_OK;
+    struct json_out w = json_out_init(out);
+    json_out_object(&w);
+    if (with_text) {
+        json_out_key(&w, "decrypted");
+        json_out_raw_string(&w, a->decrypted);
+    }
+    json_out_key(&w, "signature_valid");
+    json_out_bool(&w, a->signature_valid);
+    if (json_str_is_set(a->key_id)) {
+        json_out_key(&w, "key_id");
+        json_out_raw_string(&w, a->key_id);
+    }
+    json_out_object_end(&w);
+    enum err r = json_out_end(&w);
+    return r == ERR_OK ? buf_append_byte(out, '\n') : r;
+}
+
+/* A text whose signature does not hold stays unseen unless asked for. */
+static int report(const struct options *o, const struct cli_exchange *x, struct buf *out,
+                  struct cli_fault *f)
+{
+    bool valid = x->answer.signature_valid;
+    bool with_text = valid || option_flag(o, "allow-invalid-signature");
+    enum err r = answer_write(&x->answer, option_flag(o, "json"), with_text, out);
+
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
+    int status = cli_print(buf_view(out), f);
+    if (status != CLI_OK || valid)
+        return status;
+    return cli_fault_set(f, CLI_UNVERIFIED, "%s",
+                         with_text ? _("the signature does not match this text: do not trust it")
+                                   : _("the signature does not match the text: nothing printed "
+                                       "(--allow-invalid-signature prints it)"));
+}
+
+static int run(const struct options *o, const struct cli_enclave *e, struct cli_fault *f)
+{
+    AUTO(buf_clear) struct buf text = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(buf_clear) struct buf scratch = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(buf_clear) struct buf out = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
+    AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
+    struct triple t = { .encrypted = SPAN_EMPTY };
+
+    int status = find_triple(o, &text, &scratch, &t, f);
+    if (status == CLI_OK)
+        status = cli_credentials_find(option_text(o, "profile"), option_count(o, "profile") > 0,
+                                      &cred, f);
+    if (status != CLI_OK)
+        return status;
+    struct proto_credentials view = cli_credentials_view(&cred);
+    enum err r = proto_decrypt_write(&request, &view, t.encrypted, t.signature, t.ciphertext_blob);
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), err_name(r));
+    status = cli_ask(e, PROTO_DECRYPT, buf_view(&request), &x, f);
+    return status == CLI_OK ? report(o, &x, &out, f) : status;
+}
+
+int cmd_decrypt(int argc, char **argv)
+{
+    AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
+    struct cli_enclave e;
+    struct options o;
+    int status = options_parse(&program, argc, argv, &o);
+
+    if (status >= 0)
+        return status;
+    status = cli_enclave_read(&o, &e);
+    if (status != CLI_OK)
+        return status;
+    status = run(&o, &e, &f);
+    /* With --json the answer to a false signature is on stdout already. */
+    bool answered = status == CLI_UNVERIFIED && f.json.len == 0;
+    return status == CLI_OK ? CLI_OK : cli_fault_print(&o, &f, e.json && !answered);
+}

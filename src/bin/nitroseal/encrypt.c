@@ -1,0 +1,120 @@
+#include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/triple.h"
+#include "io/sys.h"
+
+static const struct option_def options[] = {
+    CLI_ENCLAVE_OPTIONS,
+    CLI_PROFILE_OPTION,
+    { 0 },
+};
+
+static const struct program_def program = {
+    .name = "nitroseal encrypt",
+    .synopsis = "[OPTION ...] [TEXT]",
+    .summary =
+        "Encrypt and sign a text inside the enclave. Without TEXT, or with -, it is read from "
+        "standard\ninput, every byte of it. Prints ENCRYPTED=, SIGNATURE= and "
+        "CIPHERTEXT_BLOB=, or JSON.",
+    .options = options,
+    .footer = CLI_EXIT_STATUSES,
+    .args_max = 1,
+};
+
+static int read_text(const struct options *o, struct buf *out, struct cli_fault *f)
+{
+    struct why why = { 0 };
+    bool given = o->n_args == 1 && strcmp(o->args[0], "-") != 0;
+    enum err r = given ? buf_append_str(out, o->args[0]) : fd_read_all(0, out, 0, &why);
+
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FILE, _("cannot read the text: %s"),
+                             why.what ? why.what : err_name(r));
+    if (!span_is_utf8(buf_view(out)))
+        return cli_fault_set(f, CLI_FILE,
+                             _("the text is not UTF-8: the seed protocol carries "
+                               "text only"));
+    return CLI_OK;
+}
+
+static enum err json_write(const struct proto_answer *a, struct buf *out)
+{
+    struct json_out w = json_out_init(out);
+    const struct {
+        const char *name;
+        struct json_str value;
+    } members[] = {
+        { "encrypted", a->encrypted },
+        { "signature", a->signature },
+        { "ciphertext_blob", a->ciphertext_blob },
+        { "key_id", a->key_id },
+        { "request_id", a->request_id },
+    };
+
+    json_out_object(&w);
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        if (!json_str_is_set(members[i].value))
+            continue;
+        json_out_key(&w, members[i].name);
+        json_out_raw_string(&w, members[i].value);
+    }
+    json_out_object_end(&w);
+    enum err r = json_out_end(&w);
+    return r == ERR_OK ? buf_append_byte(out, '\n') : r;
+}
+
+static enum err lines_write(const struct proto_answer *a, struct buf *out)
+{
+    AUTO(buf_clear) struct buf e = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(buf_clear) struct buf s = BUF_INIT(CLI_FAULT_MAX_BYTES), b = BUF_INIT(CLI_FAULT_MAX_BYTES);
+    struct triple t = { .encrypted = SPAN_EMPTY };
+    enum err r = json_str_view(a->encrypted, &e, &t.encrypted);
+
+    if (r == ERR_OK)
+        r = json_str_view(a->signature, &s, &t.signature);
+    if (r == ERR_OK)
+        r = json_str_view(a->ciphertext_blob, &b, &t.ciphertext_blob);
+    return r == ERR_OK ? triple_write(out, &t) : r;
+}
+
+static int run(const struct options *o, const struct cli_enclave *e, struct cli_fault *f)
+{
+    AUTO(buf_clear) struct buf text = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(buf_clear) struct buf out = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
+    AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
+
+    int status =
+        cli_credentials_find(option_text(o, "profile"), option_count(o, "profile") > 0, &cred, f);
+    if (status == CLI_OK)
+        status = read_text(o, &text, f);
+    if (status != CLI_OK)
+        return status;
+    struct proto_credentials view = cli_credentials_view(&cred);
+    enum err r = proto_encrypt_write(&request, &view, buf_view(&text));
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), err_name(r));
+    status = cli_ask(e, PROTO_ENCRYPT, buf_view(&request), &x, f);
+    if (status != CLI_OK)
+        return status;
+    r = e->json ? json_write(&x.answer, &out) : lines_write(&x.answer, &out);
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
+    return cli_print(buf_view(&out), f);
+}
+
+int cmd_encrypt(int argc, char **argv)
+{
+    AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
+    struct cli_enclave e;
+    struct options o;
+    int status = options_parse(&program, argc, argv, &o);
+
+    if (status >= 0)
+        return status;
+    status = cli_enclave_read(&o, &e);
+    if (status != CLI_OK)
+        return status;
+    status = run(&o, &e, &f);
+    return status == CLI_OK ? CLI_OK : cli_fault_print(&o, &f, e.json);
+}

@@ -1,0 +1,34 @@
+/* kms_call.h - one plain, unattested call to the local KMS over HTTPS, for what an administrator
+ * does: create a key, put a policy; and to show what an unattested use is answered. Blocking. */
+#ifndef BIN_NITROSEAL_KMS_CALL_H
+#define BIN_NITROSEAL_KMS_CALL_H
+
+#include "io/addr.h"
+#include "sigv4/sigv4.h"
+
+struct kms_server {
+    struct addr at;
+    struct span ca_pem;
+    struct span host; /* of the Host header: "localhost:PORT" */
+    struct span region;
+};
+
+struct kms_reply {
+    unsigned status;
+    struct buf bytes;       /* the whole response */
+    struct span body;       /* view of bytes; chunked bodies are not expected */
+    struct span request_id; /* x-amzn-RequestId, or empty */
+};
+
+enum { KMS_REPLY_MAX_BYTES = 1 << 20 };
+#define KMS_REPLY_INIT ((struct kms_reply){ .bytes = BUF_INIT(KMS_REPLY_MAX_BYTES) })
+void kms_reply_clear(struct kms_reply *r);
+
+/* `operation` as in "CreateKey"; `body` is JSON. ERR_OK: a response of any status. ERR_IO,
+ * ERR_TIMEOUT, ERR_VERIFY (TLS), ERR_MALFORMED; why says what. */
+MUST_USE enum err kms_call(struct crypto *cx, const struct kms_server *server,
+                           const struct sigv4_credentials *cred, const char *operation,
+                           struct span body, uint64_t deadline_ns, struct kms_reply *out,
+                           struct why *why);
+
+#endif
