@@ -298,11 +298,23 @@ void cbor_in_tag_opt(struct cbor_in *c, uint64_t tag)
     cbor_in_fail(c, ERR_MALFORMED, "tag");
 }
 
+/* Items that a head announces, each of which takes a byte at least: more than the input can hold is
+ * a cut input. */
+static uint64_t items_within(struct cbor_in *c, unsigned major, uint64_t per_entry)
+{
+    size_t start = c->pos;
+    uint64_t n = upto(c, major, UINT64_MAX, "");
+
+    if (n <= (c->in.len - c->pos) / per_entry)
+        return n * per_entry;
+    c->pos = start;
+    cbor_in_fail(c, ERR_MALFORMED, "end of input");
+    return 0;
+}
+
 /* How many items follow the head of the next item, which is passed over with its bytes. */
 static uint64_t skip_one(struct cbor_in *c)
 {
-    uint64_t n = 0;
-
     switch (cbor_in_peek(c)) {
     case CBOR_UINT:
         cbor_in_uint(c, UINT64_MAX);
@@ -317,10 +329,9 @@ static uint64_t skip_one(struct cbor_in *c)
         cbor_in_tstr(c, SIZE_MAX);
         break;
     case CBOR_ARRAY:
-        return cbor_in_array_upto(c, c->in.len);
+        return items_within(c, MAJOR_ARRAY, 1);
     case CBOR_MAP:
-        n = cbor_in_map_upto(c, c->in.len);
-        return n * 2;
+        return items_within(c, MAJOR_MAP, 2);
     case CBOR_BOOL:
         cbor_in_bool(c);
         break;
