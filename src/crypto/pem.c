@@ -16,8 +16,11 @@ enum err pem_next(BIO *bio, struct pem_block *out)
     char *headers = NULL;
 
     if (PEM_read_bio(bio, &b.label, &headers, &b.der, &b.len) != 1) {
+        bool end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
         enum err r = ossl_fail();
-        return r == ERR_NOMEM ? r : ERR_MALFORMED;
+        if (end)
+            *out = b;
+        return end ? ERR_OK : r == ERR_NOMEM ? r : ERR_MALFORMED;
     }
     bool plain = headers[0] == 0; /* "Proc-Type: 4,ENCRYPTED" would stand there */
     OPENSSL_free(headers);
@@ -44,8 +47,8 @@ enum err pem_private_key(struct span pem, const char *algorithm, EVP_PKEY **out,
     for (;;) {
         AUTO(pem_block_clear) struct pem_block b = { 0 };
         enum err r = pem_next(bio, &b);
-        if (r != ERR_OK)
-            return why_fail(why, r, "PEM private key", 0);
+        if (r != ERR_OK || !b.label)
+            return why_fail(why, r == ERR_OK ? ERR_MALFORMED : r, "PEM private key", 0);
         if (strcmp(b.label, "ENCRYPTED PRIVATE KEY") == 0)
             return why_fail(why, ERR_UNSUPPORTED, "encrypted private key", 0);
         if (!is_private_key(b.label))
@@ -57,7 +60,7 @@ enum err pem_private_key(struct span pem, const char *algorithm, EVP_PKEY **out,
             r = ossl_fail();
             return why_fail(why, r == ERR_NOMEM ? r : ERR_MALFORMED, "private key", 0);
         }
-        if (!EVP_PKEY_is_a(pkey, algorithm))
+        if (algorithm && !EVP_PKEY_is_a(pkey, algorithm))
             return why_fail(why, ERR_UNSUPPORTED, "key algorithm", 0);
         *out = pkey;
         pkey = NULL;

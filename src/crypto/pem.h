@@ -5,17 +5,18 @@
 
 #include "crypto/internal.h"
 
-/* The next block of `bio`, whatever its label, into *label and *der, both to be freed with
- * pem_free_*(). ERR_MALFORMED: no further block, or not well formed; *out untouched. */
+/* One block; `label` NULL: there was none any more. Released with pem_block_clear(). */
 struct pem_block {
     char *label;
     uint8_t *der;
     long len;
 };
+/* The next block of `bio`, whatever its label. ERR_MALFORMED: not well formed, or encrypted in the
+ * old way; ERR_NOMEM. *out is untouched then. */
 MUST_USE enum err pem_next(BIO *bio, struct pem_block *out);
 void pem_block_clear(struct pem_block *b);
 
-/* The first private key of `pem`, of the algorithm named ("RSA", "EC"). ERR_MALFORMED;
+/* The first private key of `pem`, of the algorithm named ("RSA", "EC"; NULL: any). ERR_MALFORMED;
  * ERR_UNSUPPORTED: another algorithm, or encrypted. */
 MUST_USE enum err pem_private_key(struct span pem, const char *algorithm, EVP_PKEY **out,
                                   struct why *why);

@@ -3,7 +3,12 @@
  *     peer bytes -> tls_feed()  ... tls_read()  -> plaintext
  *     plaintext  -> tls_write() ... tls_drain() -> bytes for the peer
  * The owner calls tls_drain() after every other call and sends what came. A client checks the
- * server's chain against the given CA certificates only (never the system's) and its name.
+ * server's chain against the given CA certificates only (never the system's) and its name, by the
+ * system's clock. Revocation is not looked at. TLS 1.2 only with ephemeral keys and AEAD; no
+ * renegotiation, no compression, no early data.
+ *
+ * The engine cannot know that the transport ended: at its end, tls_is_closed() tells whether the
+ * peer meant it. Bytes that were fed stay queued until tls_read(), so feed no faster than you read.
  */
 #ifndef CRYPTO_TLS_H
 #define CRYPTO_TLS_H
@@ -11,7 +16,9 @@
 #include "base/buf.h"
 #include "crypto/crypto.h"
 
-struct tls_ctx; /* settings, shared by the connections of one thread */
+enum { TLS_NAME_MAX_BYTES = 253 };
+
+struct tls_ctx; /* settings, shared by the connections of one thread, which it must outlive */
 struct tls;
 
 /* `ca_pem`: one or more CERTIFICATE blocks. ERR_MALFORMED: none, or one that does not parse.
@@ -23,7 +30,9 @@ MUST_USE enum err tls_ctx_server(struct span chain_pem, struct span key_pem, str
 void tls_ctx_free(struct tls_ctx *ctx);
 void tls_ctx_freep(struct tls_ctx **ctx);
 
-/* A client sends `server_name` as SNI and requires it in the certificate; a server passes NULL. */
+/* A client sends `server_name` as SNI and requires it in the certificate; where it is an IP
+ * address, it requires that address and sends no SNI. A server passes NULL. ERR_INTERNAL: the other
+ * way round, or not a name. */
 MUST_USE enum err tls_new(struct tls_ctx *ctx, const char *server_name, struct tls **out);
 void tls_free(struct tls *t);
 void tls_freep(struct tls **t);
@@ -35,12 +44,13 @@ void tls_freep(struct tls **t);
 MUST_USE enum err tls_feed(struct tls *t, struct span from_peer, struct why *why);
 /* A client's first step, before anything came. */
 MUST_USE enum err tls_start(struct tls *t);
-bool tls_is_open(const struct tls *t);   /* handshake done */
-bool tls_is_closed(const struct tls *t); /* the peer's close_notify came */
+bool tls_is_open(const struct tls *t);    /* handshake done, and nothing has failed since */
+bool tls_is_resumed(const struct tls *t); /* open, by a session of an earlier connection */
+bool tls_is_closed(const struct tls *t);  /* the peer's close_notify came */
 /* Append what has been decrypted. ERR_OK also when there is nothing. ERR_LIMIT: `plain` is full,
  * call again later. ERR_MALFORMED. */
 MUST_USE enum err tls_read(struct tls *t, struct buf *plain, struct why *why);
-/* Encrypt all of `plain`; only when open. */
+/* Encrypt all of `plain`; only when open (else ERR_INTERNAL). */
 MUST_USE enum err tls_write(struct tls *t, struct span plain);
 /* Append the bytes for the peer. ERR_LIMIT: `out` is full, what was taken is taken, call again. */
 MUST_USE enum err tls_drain(struct tls *t, struct buf *out);

@@ -369,8 +369,8 @@ enum err x509_pem_to_der(struct span pem, struct buf *der, struct why *why)
     for (;;) {
         AUTO(pem_block_clear) struct pem_block b = { 0 };
         enum err r = pem_next(bio, &b);
-        if (r != ERR_OK)
-            return why_fail(why, r, "PEM certificate", 0);
+        if (r != ERR_OK || !b.label)
+            return why_fail(why, r == ERR_OK ? ERR_MALFORMED : r, "PEM certificate", 0);
         if (strcmp(b.label, "CERTIFICATE") != 0)
             continue;
         r = buf_append(der, span_of(b.der, (size_t)b.len));
