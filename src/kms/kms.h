@@ -27,7 +27,11 @@ struct kms_call {
     struct span document;            /* attestation document, DER of our RSA key inside */
 };
 
-/* Append the whole HTTP request, signed for `now_s` (unix seconds). */
+/* Append the whole HTTP request, signed for `now_s` (unix seconds). A Decrypt without `key_id` is
+ * sent without; whoever can name the key has to (R-2). ERR_INTERNAL: no document, or a member that
+ * the operation needs is missing or too long. ERR_MALFORMED: credentials or host that cannot stand
+ * in a header, a key id that is not UTF-8. ERR_LIMIT, ERR_NOMEM, ERR_CRYPTO. Nothing appended on
+ * failure. */
 MUST_USE enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
                                     const struct kms_endpoint *ep,
                                     const struct sigv4_credentials *cred, int64_t now_s,
@@ -44,7 +48,7 @@ struct kms_answer { /* spans into the response's bytes or into `text` */
 };
 /* `head` and `body` of a complete response. ERR_OK: an answer or a KMS error (status).
  * ERR_MALFORMED: neither. ERR_VERIFY: `Plaintext` in the answer to an attested call (R-1), or no
- * CiphertextForRecipient. *out untouched on failure. */
+ * CiphertextForRecipient. ERR_LIMIT: past KMS_ANSWER_MAX. *out untouched on failure. */
 MUST_USE enum err kms_answer_parse(enum kms_op op, const struct http1_head *head, struct span body,
                                    struct kms_answer *out, struct why *why);
 void kms_answer_clear(struct kms_answer *a);

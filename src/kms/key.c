@@ -1,0 +1,103 @@
+#include "kms/kms.h"
+
+enum {
+    ACCOUNT_DIGITS = 12,
+    KEY_ID_MAX_BYTES = 128, /* a UUID has 36, a multi-Region id 36 with its "mrk-" */
+    REGION_MAX_BYTES = 32,
+};
+
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_lower(uint8_t c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+/* Words of lower-case letters and digits joined by single hyphens, a letter first. */
+static bool is_hyphenated(struct span s)
+{
+    if (s.len == 0 || s.len > REGION_MAX_BYTES || !is_lower(s.ptr[0]) || s.ptr[s.len - 1] == '-')
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        bool hyphen = s.ptr[i] == '-';
+        if (!is_lower(s.ptr[i]) && !is_digit(s.ptr[i]) && !hyphen)
+            return false;
+        if (hyphen && s.ptr[i - 1] == '-')
+            return false;
+    }
+    return true;
+}
+
+/* "eu-central-1": at least one hyphen, a digit last. */
+static bool is_region(struct span s)
+{
+    return is_hyphenated(s) && is_digit(s.ptr[s.len - 1]) && span_find(s, '-') < s.len;
+}
+
+static bool is_account(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_digit(s.ptr[i]))
+            return false;
+    return s.len == ACCOUNT_DIGITS;
+}
+
+static bool is_key_id(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.ptr[i];
+        if (!is_lower((uint8_t)(c | 0x20)) && !is_digit(c) && c != '-')
+            return false;
+    }
+    return s.len > 0 && s.len <= KEY_ID_MAX_BYTES;
+}
+
+bool kms_is_key_arn(struct span s)
+{
+    struct span arn = span_cut(&s, ':'), partition = span_cut(&s, ':'), service = span_cut(&s, ':');
+    struct span region = span_cut(&s, ':'), account = span_cut(&s, ':');
+
+    return span_is(arn, "arn") && span_starts(partition, "aws") && is_hyphenated(partition) &&
+           span_is(service, "kms") && is_region(region) && is_account(account) &&
+           span_starts(s, "key/") && is_key_id(span_from(s, 4));
+}
+
+struct span kms_key_id_of(struct span arn_or_id)
+{
+    if (!kms_is_key_arn(arn_or_id))
+        return arn_or_id;
+    span_cut(&arn_or_id, '/');
+    return arn_or_id;
+}
+
+bool kms_key_matches(struct span asked, struct span answered_arn)
+{
+    if (!kms_is_key_arn(answered_arn))
+        return false;
+    if (kms_is_key_arn(asked))
+        return span_eq(asked, answered_arn);
+    return is_key_id(asked) && span_eq(asked, kms_key_id_of(answered_arn));
+}
+
+enum err kms_host_of_region(struct span region, struct buf *out)
+{
+    static const struct {
+        const char *prefix, *suffix;
+    } partitions[] = {
+        { "cn-", "amazonaws.com.cn" },    { "eusc-", "amazonaws.eu" },
+        { "us-iso-", "c2s.ic.gov" },      { "us-isob-", "sc2s.sgov.gov" },
+        { "eu-isoe-", "cloud.adc-e.uk" }, { "us-isof-", "csp.hci.ic.gov" },
+        { "", "amazonaws.com" }, /* aws and aws-us-gov */
+    };
+    size_t i = 0;
+
+    if (!is_region(region))
+        return ERR_MALFORMED;
+    while (!span_starts(region, partitions[i].prefix))
+        i++;
+    return buf_printf(out, "kms.%.*s.%s", (int)region.len, (const char *)region.ptr,
+                      partitions[i].suffix);
+}
