@@ -56,7 +56,8 @@ enum err crypto_process_init(void)
     if (CRYPTO_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free) != 1)
         return ERR_CRYPTO;
     /* Whoever initialises first decides: openssl.cnf, and OPENSSL_CONF with it, is never read. */
-    uint64_t opts = OPENSSL_INIT_NO_LOAD_CONFIG;
+    uint64_t opts = OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
+                    OPENSSL_INIT_NO_LOAD_SSL_STRINGS;
     if (OPENSSL_init_crypto(opts, NULL) != 1 || OPENSSL_init_ssl(opts, NULL) != 1)
         return ossl_fail();
     return ERR_OK;

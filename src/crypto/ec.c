@@ -261,8 +261,8 @@ enum err ec_verify_es384(struct crypto *cx, const struct ec_pub *pub, struct spa
     static const uint8_t zero[P384_BYTES];
     uint8_t der[SIG_DER_MAX];
 
-    if (sig.len != ES384_SIG_BYTES || memcmp(sig.ptr, zero, sizeof zero) == 0 ||
-        memcmp(sig.ptr + P384_BYTES, zero, sizeof zero) == 0)
+    if (sig.len != ES384_SIG_BYTES || ct_eq(span_sub(sig, 0, P384_BYTES), SPAN_ARRAY(zero)) ||
+        ct_eq(span_from(sig, P384_BYTES), SPAN_ARRAY(zero)))
         return ERR_VERIFY;
     return verify(cx, pub, msg, span_of(der, sig_write(sig.ptr, der)));
 }

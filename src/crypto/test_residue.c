@@ -1,0 +1,187 @@
+/* After an operation, neither its key nor its plaintext is anywhere in the memory of the process:
+ * not in the contexts, not in freed blocks, not on the stack. Not under AddressSanitizer, which has
+ * stacks and quarantines of its own.
+ *
+ * What is looked for is known to the test in masked form only. Needs linking with -z now: the lazy
+ * resolver of dynamic symbols saves the vector registers, and what is in them, on the stack. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/rsa.h"
+#include "crypto/test_keys.h"
+#include "testing/t.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define ASAN 1
+#endif
+#ifndef ASAN
+#define ASAN 0
+#endif
+
+enum { MASK = 0x5a, N = 32, PIECE = 16 };
+
+static struct crypto *cx;
+static uint8_t masked_key[N], masked_plain[N];
+
+static void unmask(const uint8_t *masked, struct secret *out)
+{
+    assert_int_equal(secret_new(N, out), ERR_OK);
+    for (size_t i = 0; i < N; i++)
+        out->ptr[i] = masked[i] ^ MASK;
+}
+
+/* Places in [from, to) where 16 bytes are the unmasked `want`. */
+static size_t scan_range(const volatile uint8_t *from, const volatile uint8_t *to,
+                         const uint8_t *want)
+{
+    size_t hits = 0;
+
+    for (const volatile uint8_t *p = from; p + PIECE <= to; p++) {
+        size_t i = 0;
+        while (i < PIECE && p[i] == (want[i] ^ MASK))
+            i++;
+        hits += i == PIECE;
+    }
+    return hits;
+}
+
+static size_t scan(const uint8_t *want)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512], mode[8];
+    uintptr_t from, to;
+    size_t hits = 0;
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps))
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &from, &to, mode) == 3 &&
+            mode[0] == 'r' && mode[1] == 'w')
+            /* An address that the kernel gave as text. */
+            for (size_t half = 0; half < N; half += PIECE)
+                hits += scan_range((const uint8_t *)from, (const uint8_t *)to, want + half);
+    fclose(maps);
+    return hits;
+}
+
+static void nothing_left(void)
+{
+    assert_int_equal(scan(masked_key), 0);
+    assert_int_equal(scan(masked_plain), 0);
+}
+
+static void the_scan_finds(void **state)
+{
+    (void)state;
+    AUTO(secret_clear) struct secret key = { 0 };
+    uint8_t copy[N];
+
+    unmask(masked_key, &key);
+    assert_int_equal(scan(masked_key), 2); /* its two halves */
+    memcpy(copy, key.ptr, N);
+    assert_int_equal(scan(masked_key), 4);
+    wipe(copy, N);
+    secret_clear(&key);
+    nothing_left();
+}
+
+static void gcm(void **state)
+{
+    (void)state;
+    struct secret key = { 0 }, plain = { 0 };
+    uint8_t ct[N], back[N], tag[GCM_TAG_BYTES], iv[GCM_IV_BYTES] = { 0 };
+
+    unmask(masked_key, &key);
+    unmask(masked_plain, &plain);
+    struct span k = secret_view(&key);
+    assert_int_equal(
+        aes256gcm_seal(cx, k, SPAN_ARRAY(iv), SPAN_EMPTY, secret_view(&plain), ct, tag), ERR_OK);
+    assert_int_equal(
+        aes256gcm_open(cx, k, SPAN_ARRAY(iv), SPAN_EMPTY, SPAN_ARRAY(ct), SPAN_ARRAY(tag), back),
+        ERR_OK);
+    wipe(back, N); /* the caller's part */
+    tag[0] ^= 1;
+    assert_int_equal(
+        aes256gcm_open(cx, k, SPAN_ARRAY(iv), SPAN_EMPTY, SPAN_ARRAY(ct), SPAN_ARRAY(tag), back),
+        ERR_VERIFY);
+    secret_clear(&key);
+    secret_clear(&plain);
+    nothing_left();
+}
+
+static void cbc(void **state)
+{
+    (void)state;
+    struct secret key = { 0 }, plain = { 0 }, back = { 0 };
+    AUTO(buf_clear) struct buf ct = BUF_INIT(N + AES_BLOCK_BYTES);
+    uint8_t iv[CBC_IV_BYTES] = { 0 };
+
+    unmask(masked_key, &key);
+    unmask(masked_plain, &plain);
+    assert_int_equal(
+        aes256cbc_seal(cx, secret_view(&key), SPAN_ARRAY(iv), secret_view(&plain), &ct), ERR_OK);
+    assert_int_equal(aes256cbc_open(cx, secret_view(&key), SPAN_ARRAY(iv), buf_view(&ct), &back),
+                     ERR_OK);
+    secret_clear(&key);
+    secret_clear(&plain);
+    secret_clear(&back);
+    nothing_left();
+}
+
+static void hmac(void **state)
+{
+    (void)state;
+    struct secret key = { 0 }, plain = { 0 };
+    uint8_t mac[HMAC_SHA256_BYTES];
+
+    unmask(masked_key, &key);
+    unmask(masked_plain, &plain);
+    assert_int_equal(hmac_sha256(cx, secret_view(&key), secret_view(&plain), mac), ERR_OK);
+    secret_clear(&key);
+    secret_clear(&plain);
+    nothing_left();
+}
+
+static void oaep(void **state)
+{
+    (void)state;
+    AUTO(rsa_key_freep) struct rsa_key *key = NULL;
+    AUTO(rsa_pub_freep) struct rsa_pub *pub = NULL;
+    AUTO(buf_clear) struct buf ct = BUF_INIT(512);
+    struct secret plain = { 0 }, back = { 0 };
+
+    assert_int_equal(rsa_key_parse_pem(cx, span_str(rsa_pkcs8_pem), &key, NULL), ERR_OK);
+    assert_int_equal(rsa_pub_parse(cx, rsa_key_spki(key), &pub, NULL), ERR_OK);
+    unmask(masked_plain, &plain);
+    assert_int_equal(rsa_oaep_seal(cx, pub, secret_view(&plain), &ct), ERR_OK);
+    secret_clear(&plain);
+    nothing_left();
+    assert_int_equal(rsa_oaep_open(cx, key, buf_view(&ct), &back), ERR_OK);
+    assert_int_equal(back.len, N);
+    secret_clear(&back);
+    nothing_left();
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_scan_finds), cmocka_unit_test(gcm),  cmocka_unit_test(cbc),
+        cmocka_unit_test(hmac),           cmocka_unit_test(oaep),
+    };
+
+    if (ASAN) {
+        puts("1..0 # SKIP AddressSanitizer keeps copies of its own");
+        return 0;
+    }
+    if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK ||
+        rng_bytes(cx, masked_key, N) != ERR_OK || rng_bytes(cx, masked_plain, N) != ERR_OK)
+        return 1;
+    int failed = cmocka_run_group_tests_name("residue", tests, NULL, NULL);
+    crypto_free(cx);
+    return failed;
+}
