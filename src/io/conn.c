@@ -77,7 +77,7 @@ void conn_arm(struct conn *c)
     if (at == 0)
         (void)uv_timer_stop(&c->timer);
     else
-        (void)uv_timer_start(&c->timer, on_timer, loop_ms_until(c->loop, at), 0);
+        (void)uv_timer_start(&c->timer, on_timer, loop_timeout_ms(c->loop, at), 0);
 }
 
 static void on_timer(uv_timer_t *h)

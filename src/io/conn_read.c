@@ -86,6 +86,11 @@ static bool read_engine(struct conn *c, struct found *f)
         f->what = why.what;
         return false;
     }
+    if (conn_tls_drain(c) != ERR_OK) { /* the answer to a key update */
+        f->r = ERR_NOMEM;
+        f->what = "TLS";
+        return false;
+    }
     if (!c->tls_waiting && tls_is_closed(c->tls))
         c->eof_seen = true;
     return !c->tls_waiting && !c->eof_seen;

@@ -206,6 +206,14 @@ uint64_t loop_now_ns(const struct loop *l)
     return clock_mono_ns();
 }
 
+uint64_t loop_timeout_ms(struct loop *l, uint64_t at_ns)
+{
+    /* libuv goes on with due timers until none is left: one that is armed anew for a past time in
+     * its own callback would keep everything else from running. */
+    uint64_t ms = loop_ms_until(l, at_ns);
+    return ms > 0 ? ms : 1;
+}
+
 uint64_t loop_ms_until(struct loop *l, uint64_t at_ns)
 {
     uint64_t at_ms = at_ns / NS_PER_MS + (at_ns % NS_PER_MS ? 1 : 0);
@@ -233,7 +241,7 @@ enum err loop_timer_new(struct loop *l, loop_fn *fn, void *arg, struct loop_time
 
 void loop_timer_arm(struct loop_timer *t, uint64_t at_ns)
 {
-    (void)uv_timer_start(&t->uv, on_timer, loop_ms_until(t->loop, at_ns), 0);
+    (void)uv_timer_start(&t->uv, on_timer, loop_timeout_ms(t->loop, at_ns), 0);
 }
 
 void loop_timer_disarm(struct loop_timer *t)

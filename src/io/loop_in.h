@@ -29,7 +29,9 @@ void loop_join(struct loop *l, struct loop_member *m);
 void loop_leave(struct loop_member *m);
 /* One buffer of LOOP_SCRATCH_BYTES for what is used up before the callback returns. */
 uint8_t *loop_scratch(struct loop *l);
-/* Milliseconds from the loop's own now to `at_ns`, rounded up: what uv_timer_start() takes. */
+/* Milliseconds from the loop's own now to `at_ns`, rounded up; 0: it is past. */
 uint64_t loop_ms_until(struct loop *l, uint64_t at_ns);
+/* What uv_timer_start() gets: the same, at least 1. */
+uint64_t loop_timeout_ms(struct loop *l, uint64_t at_ns);
 
 #endif

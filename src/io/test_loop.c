@@ -157,7 +157,8 @@ struct call {
 static void run_call(struct loop_defer *d)
 {
     struct call *c = (struct call *)(void *)d;
-    strcat(order, c->name);
+    if (strlen(order) + strlen(c->name) < sizeof(order))
+        strcat(order, c->name);
     if (c->next)
         loop_defer(loop, &c->next->d);
     else
@@ -207,6 +208,27 @@ static void deferred_calls_leave_room(void **state)
     loop_timer_free(t);
 }
 
+static void arm_for_the_past(void *arg)
+{
+    (void)arg;
+    rounds++;
+    loop_timer_arm(self, 1);
+}
+
+/* Nor one that is always due. */
+static void timers_leave_room(void **state)
+{
+    struct call last = { { .fn = run_call }, "c", NULL };
+    (void)state;
+    rounds = 0;
+    self = timer(arm_for_the_past, "", 1);
+    while (rounds < 3) {
+        loop_defer(loop, &last.d);
+        loop_run(loop);
+    }
+    loop_timer_free(self);
+}
+
 #define WITH_LOOP(fn) cmocka_unit_test_setup_teardown(fn, make, unmake)
 
 int main(void)
@@ -220,6 +242,7 @@ int main(void)
         WITH_LOOP(watch_a_broken_socket),
         WITH_LOOP(deferred_calls),
         WITH_LOOP(deferred_calls_leave_room),
+        WITH_LOOP(timers_leave_room),
     };
     return cmocka_run_group_tests_name("io/loop", tests, NULL, NULL);
 }

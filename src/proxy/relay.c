@@ -68,8 +68,10 @@ static void note(struct relay *r, const struct relay_input *in)
             end(r, RELAY_BROKEN);
         return;
     case RELAY_TICK:
-        if (r->idle_ns != 0 && in->now_ns - r->last_ns >= r->idle_ns)
+        if (r->idle_ns != 0 && in->now_ns - r->last_ns >= r->idle_ns) {
+            r->expired = true;
             end(r, RELAY_IDLE);
+        }
         return;
     case RELAY_STOP: {
         const uint64_t short_ns = (uint64_t)RELAY_STOP_IDLE_MS * NS_PER_MILLISECOND;
@@ -107,7 +109,7 @@ static void wind_down(struct relay *r, const struct relay_input *in, struct rela
     for (unsigned i = 0; i < 2; i++) {
         enum relay_side s = (enum relay_side)i;
         bool queued = in->unsent[s] + out->move[other(s)] > 0;
-        if (r->end == RELAY_IDLE || !queued)
+        if (r->expired || !queued)
             close_side(r, s, out);
     }
 }
@@ -116,7 +118,7 @@ void relay_step(struct relay *r, const struct relay_input *in, struct relay_acti
 {
     *out = (struct relay_action){ .over = false };
     note(r, in);
-    if (r->connected && r->end != RELAY_IDLE) {
+    if (r->connected && !r->expired) {
         pump(r, in, RELAY_CLIENT, out);
         pump(r, in, RELAY_REMOTE, out);
     }
@@ -125,6 +127,6 @@ void relay_step(struct relay *r, const struct relay_input *in, struct relay_acti
     if (r->end != RELAY_RUNS)
         wind_down(r, in, out);
     out->over = r->gone[RELAY_CLIENT] && r->gone[RELAY_REMOTE];
-    if (r->idle_ns != 0 && !out->over)
+    if (r->idle_ns != 0 && !r->expired && !out->over)
         out->wake_ns = r->last_ns + r->idle_ns;
 }

@@ -34,6 +34,7 @@ struct relay {
     uint64_t idle_ns;  /* 0: no limit */
     uint64_t last_ns;  /* when something last moved */
     bool connected;
+    bool expired; /* nothing moved for idle_ns */
     bool eof[2], finished[2], gone[2], closing[2];
     uint64_t bytes[2]; /* moved from that side */
     enum relay_end end;

@@ -150,11 +150,26 @@ static void idle_limit(void **state)
     assert_int_equal(a.wake_ns, 13 * s);
     STEP(.event = RELAY_TICK, .now_ns = 13 * s, .unsent = { 4, 4 });
     assert_true(a.close[0] && a.close[1]);
+    assert_int_equal(a.wake_ns, 0);
     assert_int_equal(r.end, RELAY_IDLE);
     STEP(.event = RELAY_CLOSED, .side = RELAY_CLIENT);
     STEP(.event = RELAY_CLOSED, .side = RELAY_REMOTE);
     assert_true(a.over);
     assert_int_equal(r.end, RELAY_IDLE);
+}
+
+/* A reader that never takes what is queued cannot hold a broken connection for ever. */
+static void idle_limit_while_draining(void **state)
+{
+    const uint64_t s = SECOND;
+    (void)state;
+    start(true);
+    STEP(.event = RELAY_CLOSED, .side = RELAY_REMOTE, .broken = true, .waiting = { 0, 20 });
+    assert_int_equal(a.wake_ns, 10 * s);
+    STEP(.event = RELAY_TICK, .now_ns = 10 * s, .unsent = { 20, 0 });
+    assert_true(a.close[RELAY_CLIENT]);
+    assert_int_equal(a.wake_ns, 0);
+    assert_int_equal(r.end, RELAY_BROKEN);
 }
 
 static void no_idle_limit(void **state)
@@ -204,6 +219,7 @@ int main(void)
         cmocka_unit_test(client_leaves_while_we_dial),
         cmocka_unit_test(broken_side_lets_the_other_drain),
         cmocka_unit_test(idle_limit),
+        cmocka_unit_test(idle_limit_while_draining),
         cmocka_unit_test(no_idle_limit),
         cmocka_unit_test(stop_waits_for_what_moves),
         cmocka_unit_test(names_of_ends),
