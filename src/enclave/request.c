@@ -100,9 +100,9 @@ static bool parse_credentials(struct enclave_request *rq)
 static bool parse_base64(struct enclave_request *rq, struct span text, size_t data_max,
                          struct buf *out, const char *error)
 {
-    *out = BUF_INIT(data_max);
+    *out = BUF_INIT(data_max + 2); /* the decoder counts padding as bytes before it looks */
     enum err r = base64_parse(text, out, NULL);
-    if (r == ERR_OK)
+    if (r == ERR_OK && out->len <= data_max)
         return true;
     if (r == ERR_NOMEM)
         set_memory_failure(rq);

@@ -120,7 +120,7 @@ static void fresh_document(const struct step *s)
         step_await_document(s);
 }
 
-static void bad_answer(const struct step *s, enum err r, const char *what, unsigned status)
+static void bad_answer(const struct step *s, enum err r, const char *what)
 {
     struct failure f = {
         .error = key_error(s->rq),
@@ -132,10 +132,7 @@ static void bad_answer(const struct step *s, enum err r, const char *what, unsig
         f.code = "busy";
     if (r == ERR_VERIFY)
         f.code = "kms_not_attested"; /* Plaintext came, or nothing for the recipient */
-    if (r == ERR_MALFORMED && status >= 500) /* a gateway's own page */
-        try_again(s, f);
-    else
-        step_fail(s, f);
+    step_fail(s, f);
 }
 
 void step_on_kms(const struct step *s, const struct enclave_event *ev)
@@ -147,7 +144,7 @@ void step_on_kms(const struct step *s, const struct enclave_event *ev)
     if (r == ERR_OK)
         r = request_keep(s->rq, &a);
     if (r != ERR_OK) {
-        bad_answer(s, r, why.what, ev->head->status);
+        bad_answer(s, r, why.what);
         return;
     }
     switch (kms_verdict_of(&a)) {
