@@ -57,7 +57,8 @@ struct json_in {
 };
 
 struct json_in json_in_init(struct span in);
-/* The next value's type by its first character; consumes nothing. JSON_KIND_NONE: failed or at the end.
+/* The next value's type by its first character; consumes nothing. JSON_KIND_NONE: failed or at the
+ * end.
  */
 enum json_kind json_in_peek(struct json_in *j);
 

@@ -1,8 +1,6 @@
 #include "base/json.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "base/json_escape.h"
 
 struct json_in json_in_init(struct span in)
 {
@@ -195,30 +193,6 @@ bool json_in_member(struct json_in *j, struct json_str *name)
     return true;
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The code unit of \uXXXX at the start of `s`, or -1. */
-static int32_t unicode_escape(struct span s)
-{
-    int32_t v = 0;
-
-    if (s.len < 6 || s.ptr[0] != '\\' || s.ptr[1] != 'u')
-        return -1;
-    for (size_t i = 2; i < 6; i++) {
-        int d = hex_digit(s.ptr[i]);
-        if (d < 0)
-            return -1;
-        v = v << 4 | d;
-    }
-    return v;
-}
-
 /* Length of the escape at the start of `s`, 0 if it is wrong; a surrogate pair is one escape. */
 static size_t escape_len(struct span s)
 {
@@ -226,36 +200,24 @@ static size_t escape_len(struct span s)
         return 0;
     if (s.ptr[1] != 'u')
         return memchr("\"\\/bfnrt", s.ptr[1], 8) ? 2 : 0;
-    int32_t high = unicode_escape(s);
+    int32_t high = json_unicode_escape(s);
     if (high < 0 || (high >= 0xdc00 && high <= 0xdfff))
         return 0;
     if (high < 0xd800 || high > 0xdbff)
         return 6;
-    int32_t low = unicode_escape(span_from(s, 6));
+    int32_t low = json_unicode_escape(span_from(s, 6));
     return low >= 0xdc00 && low <= 0xdfff ? 12 : 0;
 }
 
-/* How many bytes from `s` on are ASCII, printable, and neither quote nor backslash. */
-static size_t plain_run(struct span s)
+/* Bytes of escapes that follow each other at the start of `s`: clients that write all but ASCII as
+ * escapes send little else. 0: the first one is wrong. */
+static size_t escape_run(struct span s)
 {
-    size_t i = 0;
+    size_t i = 0, n = 1;
 
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-    const __m128i control = _mm_set1_epi8(0x1f);
-    for (; s.len - i >= 16; i += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s.ptr + i));
-        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, slash));
-        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(x, control), x));
-        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(stop, x)); /* x: its high bits */
-        if (mask)
-            return i + (size_t)__builtin_ctz(mask);
-    }
-#endif
-    for (; i < s.len; i++) {
-        uint8_t c = s.ptr[i];
-        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
-            break;
+    while (n && i < s.len && s.ptr[i] == '\\') {
+        n = escape_len(span_from(s, i));
+        i += n;
     }
     return i;
 }
@@ -268,7 +230,7 @@ struct json_str json_in_string(struct json_in *j)
         return JSON_STR_NONE;
     size_t start = j->pos;
     for (;;) {
-        j->pos += plain_run(span_from(j->in, j->pos));
+        j->pos += json_plain_run(span_from(j->in, j->pos), true);
         struct span rest = span_from(j->in, j->pos);
         size_t n = 0;
         if (rest.len == 0) {
@@ -280,11 +242,11 @@ struct json_str json_in_string(struct json_in *j)
         const char *what = "control character";
         if (rest.ptr[0] == '\\') {
             what = "escape";
-            n = escape_len(rest);
+            n = escape_run(rest);
             s.escaped = true;
         } else if (rest.ptr[0] >= 0x80) {
             what = "UTF-8";
-            n = span_utf8_sequence(rest);
+            n = span_utf8_run(rest);
         }
         if (n == 0) {
             json_in_fail(j, ERR_MALFORMED, what);

@@ -1,5 +1,6 @@
 #include "base/base64.h"
 #include "base/json.h"
+#include "base/json_escape.h"
 
 struct json_out json_out_init(struct buf *out)
 {
@@ -58,11 +59,6 @@ void json_out_array_end(struct json_out *w)
     close_with(w, "]");
 }
 
-static bool needs_escape(uint8_t c)
-{
-    return c < 0x20 || c == '"' || c == '\\';
-}
-
 static void put_escaped(struct json_out *w, uint8_t c)
 {
     static const char hex[] = "0123456789abcdef";
@@ -80,9 +76,7 @@ static void put_text(struct json_out *w, struct span text)
 {
     put_str(w, "\"");
     while (text.len && w->err == ERR_OK) {
-        size_t run = 0;
-        while (run < text.len && !needs_escape(text.ptr[run]))
-            run++;
+        size_t run = json_plain_run(text, false);
         put(w, span_sub(text, 0, run));
         if (run < text.len)
             put_escaped(w, text.ptr[run++]);

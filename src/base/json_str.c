@@ -1,14 +1,34 @@
 #include "base/json.h"
 
-static int32_t unicode_escape(struct span s)
-{
-    int32_t v = 0;
+#include "base/json_escape.h"
 
-    for (size_t i = 2; i < 6; i++) {
-        uint8_t c = s.ptr[i];
-        v = v << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+size_t json_plain_run(struct span s, bool ascii)
+{
+    size_t i = 0;
+
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+    const __m128i control = _mm_set1_epi8(0x1f), high = _mm_set1_epi8(ascii ? (char)0x80 : 0);
+    for (; s.len - i >= 16; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s.ptr + i));
+        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, slash));
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(x, control), x));
+        stop = _mm_or_si128(stop, _mm_and_si128(x, high));
+        unsigned mask = (unsigned)_mm_movemask_epi8(stop);
+        if (mask)
+            return i + (size_t)__builtin_ctz(mask);
     }
-    return v;
+#endif
+    for (; i < s.len; i++) {
+        uint8_t c = s.ptr[i];
+        if (c < 0x20 || (ascii && c >= 0x80) || c == '"' || c == '\\')
+            break;
+    }
+    return i;
 }
 
 /* What the cursor has checked needs no checks here. */
@@ -32,10 +52,10 @@ uint32_t json_str_next(struct span *s)
         *s = span_from(*s, 2);
         return v;
     }
-    v = (uint32_t)unicode_escape(*s);
+    v = (uint32_t)json_unicode_escape(*s);
     *s = span_from(*s, 6);
     if (v >= 0xd800 && v <= 0xdbff) {
-        v = 0x10000 + ((v - 0xd800) << 10) + ((uint32_t)unicode_escape(*s) - 0xdc00);
+        v = 0x10000 + ((v - 0xd800) << 10) + ((uint32_t)json_unicode_escape(*s) - 0xdc00);
         *s = span_from(*s, 6);
     }
     return v;

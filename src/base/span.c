@@ -102,6 +102,26 @@ size_t span_utf8_sequence(struct span a)
     return n;
 }
 
+size_t span_utf8_run(struct span a)
+{
+    size_t i = 0;
+
+    while (i < a.len && a.ptr[i] >= 0x80) {
+        const uint8_t *p = a.ptr + i;
+        /* Most of Chinese in one step: three bytes whose first one sets no range to the second. */
+        if (a.len - i >= 3 && p[0] >> 4 == 0xe && p[0] != 0xe0 && p[0] != 0xed &&
+            ((p[1] & 0xc0) | (p[2] & 0xc0) >> 6) == 0x82) {
+            i += 3;
+            continue;
+        }
+        size_t n = span_utf8_sequence(span_from(a, i));
+        if (n == 0)
+            break;
+        i += n;
+    }
+    return i;
+}
+
 bool span_is_utf8(struct span a)
 {
     for (size_t i = 0; i < a.len;) {
@@ -113,7 +133,11 @@ bool span_is_utf8(struct span a)
                 continue;
             }
         }
-        size_t n = span_utf8_sequence(span_from(a, i));
+        if (a.ptr[i] < 0x80) {
+            i++;
+            continue;
+        }
+        size_t n = span_utf8_run(span_from(a, i));
         if (n == 0)
             return false;
         i += n;

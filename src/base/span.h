@@ -87,6 +87,10 @@ bool span_is_utf8(struct span a);
 /* Bytes of the one well-formed sequence at the start of `a`; 0: there is none. */
 size_t span_utf8_sequence(struct span a);
 
+/* Bytes of well-formed sequences of two bytes and more at the start of `a`, up to ASCII or a fault.
+ */
+size_t span_utf8_run(struct span a);
+
 /* Equal, in time that depends on the lengths only. */
 bool ct_eq(struct span a, struct span b);
 
