@@ -223,7 +223,7 @@ int main(int argc, char **argv)
     }
     r.dir = argv[1];
     snprintf(path, sizeof path, "%s/manifest.json", argv[1]);
-    json_t *manifest = json_load_file(path, JSON_REJECT_DUPLICATES, &fault);
+    json_t *manifest = json_load_file(path, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
     if (!manifest) {
         fprintf(stderr, "run_vectors: %s: %s\n", path, fault.text);
         return 2;
