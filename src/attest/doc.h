@@ -2,7 +2,8 @@
  *
  * Source: AWS attestation_process.md section 3.2, and real documents of 2022 to 2026: the outer map
  * comes with definite and with indefinite length, absent optionals come as null. Unknown members
- * are refused.
+ * are refused, and so are PCRs of 32 or 64 bytes, which the text allows and SHA384 does not give.
+ * An empty public_key is taken: the CDDL allows it and real documents have it.
  */
 #ifndef ATTEST_DOC_H
 #define ATTEST_DOC_H

@@ -1,0 +1,142 @@
+#include "attest/chain.h"
+
+enum { CHAIN_MAX = ATTEST_CABUNDLE_MAX + 1 };
+
+/* Root first, leaf last: the order of cabundle, with the certificate behind it. */
+struct chain {
+    struct x509 *cert[CHAIN_MAX];
+    size_t n;
+};
+
+static void chain_clear(struct chain *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        x509_free(c->cert[i]);
+    *c = (struct chain){ 0 };
+}
+
+static const struct x509_facts *facts_at(const struct chain *c, size_t i)
+{
+    return x509_facts(c->cert[i]);
+}
+
+static enum err add(struct crypto *cx, struct span in, struct span der, struct chain *c,
+                    struct why *why)
+{
+    struct why inner = { .what = "certificate" };
+
+    enum err r = x509_parse(cx, der, &c->cert[c->n], &inner);
+    if (r != ERR_OK)
+        return why_fail(why, r, inner.what, (size_t)(der.ptr - in.ptr) + inner.at);
+    c->n++;
+    return ERR_OK;
+}
+
+static enum err chain_parse(struct crypto *cx, struct span in, const struct attest_doc *doc,
+                            struct chain *out, struct why *why)
+{
+    for (size_t i = 0; i < doc->n_cabundle; i++) {
+        enum err r = add(cx, in, doc->cabundle[i], out, why);
+        if (r != ERR_OK)
+            return r;
+    }
+    return add(cx, in, doc->certificate, out, why);
+}
+
+/* What RFC 5280 section 6.1.4 asks of a certificate that signs others. `below` authorities stand
+ * between it and the leaf; self-issued ones are counted too, since there are none in real chains.
+ */
+static const char *authority_fault(const struct x509_facts *f, size_t below)
+{
+    if (!f->has_basic_constraints || !f->basic_constraints_critical || !f->is_ca)
+        return "basic constraints";
+    if (f->path_len >= 0 && below > (size_t)f->path_len)
+        return "path length";
+    if (!f->has_key_usage || !(f->key_usage & X509_KU_KEY_CERT_SIGN))
+        return "key usage";
+    return NULL;
+}
+
+static const char *leaf_fault(const struct x509_facts *f)
+{
+    if (f->is_ca || f->path_len >= 0)
+        return "basic constraints";
+    /* Not critical in real leaf certificates. */
+    if (!f->has_key_usage || !(f->key_usage & X509_KU_DIGITAL_SIGNATURE))
+        return "key usage";
+    return NULL;
+}
+
+/* Everything about certificate `i` that costs no signature check. */
+static const char *fault_of(const struct chain *c, size_t i, int64_t now_s)
+{
+    const struct x509_facts *f = facts_at(c, i);
+    const struct x509_facts *issuer = facts_at(c, i == 0 ? 0 : i - 1);
+
+    if (!f->is_p384)
+        return "certificate key";
+    if (!f->sig_is_ecdsa_sha384)
+        return "chain signature";
+    if (f->has_unknown_critical)
+        return "critical extension";
+    if (!span_eq(f->issuer, issuer->subject))
+        return "chain names";
+    if (now_s < f->not_before || now_s > f->not_after)
+        return "certificate time";
+    return i + 1 == c->n ? leaf_fault(f) : authority_fault(f, c->n - 2 - i);
+}
+
+/* The root's own signature is not looked at: it was compared byte by byte with the trust anchor. */
+static enum err chain_verify(struct crypto *cx, const struct chain *c, int64_t now_s,
+                             struct why *why)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        const char *fault = fault_of(c, i, now_s);
+        if (fault)
+            return why_fail(why, ERR_VERIFY, fault, 0);
+    }
+    for (size_t i = 1; i < c->n; i++) {
+        enum err r = x509_verify(cx, c->cert[i], x509_pub(c->cert[i - 1]));
+        if (r != ERR_OK)
+            return why_fail(why, r, "chain signature", 0);
+    }
+    return ERR_OK;
+}
+
+/* A leaf's key may sign in the leaf's own time only, whenever the document is judged. */
+static bool time_in_leaf(uint64_t timestamp_ms, const struct x509_facts *leaf)
+{
+    int64_t s = (int64_t)(timestamp_ms / 1000); /* UINT64_MAX ms fits */
+
+    return s >= leaf->not_before && s <= leaf->not_after;
+}
+
+enum err attest_verify(struct crypto *cx, struct span in, struct span root_der, int64_t now_s,
+                       struct attest_verified *out, struct why *why)
+{
+    AUTO(chain_clear) struct chain chain = { 0 };
+    struct attest_verified v = { 0 };
+
+    enum err r = attest_doc_parse(in, &v.doc, why);
+    if (r != ERR_OK)
+        return r;
+    if (!span_eq(v.doc.cabundle[0], root_der))
+        return why_fail(why, ERR_VERIFY, "root", (size_t)(v.doc.cabundle[0].ptr - in.ptr));
+    r = chain_parse(cx, in, &v.doc, &chain, why);
+    if (r != ERR_OK)
+        return r;
+    r = chain_verify(cx, &chain, now_s, why);
+    if (r != ERR_OK)
+        return r;
+    const struct x509 *leaf = chain.cert[chain.n - 1];
+    r = cose_sign1_verify(cx, &v.doc.sign1, x509_pub(leaf), NULL);
+    if (r != ERR_OK)
+        return why_fail(why, r, "document signature", 0);
+    if (!time_in_leaf(v.doc.timestamp_ms, x509_facts(leaf)))
+        return why_fail(why, ERR_VERIFY, "document time", 0);
+
+    v.not_before = x509_facts(leaf)->not_before;
+    v.not_after = x509_facts(leaf)->not_after;
+    *out = v;
+    return ERR_OK;
+}
