@@ -148,6 +148,11 @@ static void judge(struct runner *r, const struct entry *e, enum outcome got)
         count(r, e->path, NULL, got == REFUSED, "accepted, but it is invalid");
     else
         count(r, e->path, NULL, true, ""); /* policy: it was decided, and nothing crashed */
+    if (r->verbose && strcmp(e->expected, "policy") == 0)
+        printf("policy %s %s\n", e->path,
+               got == ACCEPTED ? "accepted"
+               : r->note[0]    ? r->note
+                               : "refused");
 }
 
 static kind_fn *kind_of(const char *kind)
@@ -217,12 +222,13 @@ int main(int argc, char **argv)
     json_error_t fault;
     char path[2048];
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: run_vectors DIR (a folder with a manifest.json)\n");
+    r.verbose = argc == 3 && strcmp(argv[1], "-v") == 0; /* how each policy case was decided */
+    if (argc != 2 && !r.verbose) {
+        fprintf(stderr, "usage: run_vectors [-v] DIR (a folder with a manifest.json)\n");
         return 2;
     }
-    r.dir = argv[1];
-    snprintf(path, sizeof path, "%s/manifest.json", argv[1]);
+    r.dir = argv[argc - 1];
+    snprintf(path, sizeof path, "%s/manifest.json", r.dir);
     json_t *manifest = json_load_file(path, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
     if (!manifest) {
         fprintf(stderr, "run_vectors: %s: %s\n", path, fault.text);

@@ -17,6 +17,7 @@ struct runner {
     struct crypto *cx;
     json_t *entries;
     unsigned passed, failed, skipped;
+    bool verbose;
     char note[256]; /* what the current entry's function has to say */
 };
 
