@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/hex.h"
+#include "bin/nitroseal/times.h"
 #include "io/sys.h"
 
 enum {
@@ -51,9 +52,10 @@ static void inputs_clear(struct inputs *in)
     buf_clear(&in->document);
 }
 
-static int read_root(const struct options *o, struct attest_question *q, struct buf *der,
-                     struct cli_fault *f)
+static int read_root(const struct options *o, struct crypto *cx, struct attest_question *q,
+                     struct buf *der, struct cli_fault *f)
 {
+    AUTO(x509_freep) struct x509 *cert = NULL;
     AUTO(buf_clear) struct buf text = BUF_INIT(PEM_MAX_BYTES);
     const char *path = option_text(o, "root");
     struct why why = { 0 };
@@ -65,9 +67,12 @@ static int read_root(const struct options *o, struct attest_question *q, struct 
     }
     if (file_read(path, &text, &why) != ERR_OK)
         return cli_fault_set(f, CLI_FILE, _("cannot read %s: %s"), path, why.what);
-    bool pem = span_starts(buf_view(&text), "-----BEGIN") || span_find(buf_view(&text), 0x30) > 0;
+    /* DER begins with a SEQUENCE; PEM may begin with any text. */
+    bool is_der = text.len > 0 && text.ptr[0] == 0x30;
     enum err r =
-        pem ? x509_pem_to_der(buf_view(&text), der, &why) : buf_append(der, buf_view(&text));
+        is_der ? buf_append(der, buf_view(&text)) : x509_pem_to_der(buf_view(&text), der, &why);
+    if (r == ERR_OK)
+        r = x509_parse(cx, buf_view(der), &cert, &why);
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_SETTINGS, _("%s holds no certificate: %s"), path,
                              why.what ? why.what : err_name(r));
@@ -110,7 +115,7 @@ static int read_limits(const struct options *o, struct crypto *cx, struct attest
         return cli_fault_set(f, CLI_USAGE, _("--at is for a saved document (--document)"));
     if (at && strcmp(at, "document") == 0)
         q->at_s = AT_DOCUMENT;
-    if (at && q->at_s != AT_DOCUMENT && attest_time_parse(span_str(at), &q->at_s) != ERR_OK)
+    if (at && q->at_s != AT_DOCUMENT && times_parse(span_str(at), &q->at_s) != ERR_OK)
         return cli_fault_set(f, CLI_USAGE, _("--at %s is not a time"), at);
     if (hex && (hex_parse(span_str(hex), nonce) != ERR_OK || nonce->len == 0))
         return cli_fault_set(f, CLI_USAGE, _("--nonce takes 1 to %d bytes in hexadecimal"),
@@ -219,7 +224,7 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
     if (status == CLI_OK)
         status = read_limits(o, cx, &q, &in.nonce, f);
     if (status == CLI_OK)
-        status = read_root(o, &q, &in.root_der, f);
+        status = read_root(o, cx, &q, &in.root_der, f);
     if (status == CLI_OK)
         status = saved ? read_saved(saved, &in.document, f)
                        : fetch(e, buf_view(&in.nonce), &in.document, f);

@@ -32,9 +32,4 @@ MUST_USE enum err attest_lines_write(const struct attest_verified *v,
 MUST_USE enum err attest_json_write(const struct attest_verified *v,
                                     const struct attest_question *q, struct buf *out);
 
-/* "2026-01-02T03:04:05Z" and back; also a plain number of unix seconds. ERR_MALFORMED. */
-enum { ATTEST_TIME_BYTES = 21 };
-void attest_time_write(int64_t unix_s, char out[static ATTEST_TIME_BYTES]);
-MUST_USE enum err attest_time_parse(struct span text, int64_t *unix_s);
-
 #endif

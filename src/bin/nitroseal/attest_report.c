@@ -1,41 +1,8 @@
 #include "base/hex.h"
 #include "bin/nitroseal/attest.h"
-#include "sigv4/sigv4.h"
+#include "bin/nitroseal/times.h"
 
 enum { MS_PER_S = 1000 };
-
-/* SigV4's basic form has the same fields without the punctuation. */
-void attest_time_write(int64_t unix_s, char out[static ATTEST_TIME_BYTES])
-{
-    char t[SIGV4_TIME_BYTES + 1];
-
-    sigv4_time_write(unix_s, t);
-    snprintf(out, ATTEST_TIME_BYTES, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", t, t + 4, t + 6, t + 9,
-             t + 11, t + 13);
-}
-
-enum err attest_time_parse(struct span text, int64_t *unix_s)
-{
-    static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
-    char basic[SIGV4_TIME_BYTES];
-    size_t n = 0;
-    uint64_t seconds = 0;
-
-    if (span_to_u64(text, INT64_MAX / MS_PER_S, &seconds) == ERR_OK) {
-        *unix_s = (int64_t)seconds;
-        return ERR_OK;
-    }
-    if (text.len != sizeof form - 1)
-        return ERR_MALFORMED;
-    for (size_t i = 0; i < text.len; i++) {
-        bool digit = text.ptr[i] >= '0' && text.ptr[i] <= '9';
-        if (form[i] == 'd' ? !digit : text.ptr[i] != (uint8_t)form[i])
-            return ERR_MALFORMED;
-        if (form[i] != '-' && form[i] != ':')
-            basic[n++] = (char)text.ptr[i];
-    }
-    return sigv4_time_parse(span_of(basic, n), unix_s);
-}
 
 static bool is_zero(const uint8_t pcr[static ATTEST_PCR_BYTES])
 {
@@ -77,11 +44,11 @@ static enum err pcr_lines(const struct attest_verified *v, const struct attest_q
 enum err attest_lines_write(const struct attest_verified *v, const struct attest_question *q,
                             struct buf *out)
 {
-    char made[ATTEST_TIME_BYTES], from[ATTEST_TIME_BYTES], until[ATTEST_TIME_BYTES];
+    char made[TIMES_BYTES], from[TIMES_BYTES], until[TIMES_BYTES];
 
-    attest_time_write((int64_t)(v->doc.timestamp_ms / MS_PER_S), made);
-    attest_time_write(v->not_before, from);
-    attest_time_write(v->not_after, until);
+    times_write((int64_t)(v->doc.timestamp_ms / MS_PER_S), made);
+    times_write(v->not_before, from);
+    times_write(v->not_after, until);
     enum err r = buf_append_str(out, "module       ");
     if (r == ERR_OK)
         cli_append_clean(out, v->doc.module_id);
@@ -96,9 +63,9 @@ enum err attest_lines_write(const struct attest_verified *v, const struct attest
 
 static void json_time(struct json_out *w, const char *name, int64_t unix_s)
 {
-    char text[ATTEST_TIME_BYTES];
+    char text[TIMES_BYTES];
 
-    attest_time_write(unix_s, text);
+    times_write(unix_s, text);
     json_out_key(w, name);
     json_out_string(w, span_str(text));
 }
