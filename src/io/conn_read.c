@@ -72,6 +72,15 @@ static void read_plain(struct conn *c, struct found *f)
     }
 }
 
+/* The peer is told why by the alert that the engine has made. */
+static void give_up(struct conn *c, enum err r, const char *what, struct found *f)
+{
+    f->r = r;
+    f->what = what;
+    if (conn_tls_drain(c) == ERR_OK)
+        conn_tls_alert(c);
+}
+
 /* Plaintext out of the engine. False: no more reading now. */
 static bool read_engine(struct conn *c, struct found *f)
 {
@@ -82,13 +91,12 @@ static bool read_engine(struct conn *c, struct found *f)
     c->tls_waiting = r == ERR_LIMIT || room(c) == 0;
     f->data = f->data || c->in.len > before;
     if (r != ERR_OK && r != ERR_LIMIT) {
-        f->r = r;
-        f->what = why.what;
+        give_up(c, r, why.what, f);
         return false;
     }
-    if (conn_tls_drain(c) != ERR_OK) { /* the answer to a key update */
-        f->r = ERR_NOMEM;
-        f->what = "TLS";
+    r = conn_tls_drain(c); /* the answer to a key update */
+    if (r != ERR_OK) {
+        give_up(c, r, "TLS: cannot answer", f);
         return false;
     }
     if (!c->tls_waiting && tls_is_closed(c->tls))
@@ -112,13 +120,12 @@ static void feed(struct conn *c, size_t n, struct found *f)
 {
     struct why why = { .what = "TLS" };
     enum err r = tls_feed(c->tls, span_of(loop_scratch(c->loop), n), &why);
-    enum err drained = conn_tls_drain(c);
+    enum err drained = r == ERR_OK ? conn_tls_drain(c) : r;
 
-    if (r == ERR_OK && drained == ERR_OK)
-        return;
-    f->r = r != ERR_OK ? r : drained;
-    f->what = why.what;
-    conn_tls_alert(c);
+    if (r != ERR_OK)
+        give_up(c, r, why.what, f);
+    else if (drained != ERR_OK)
+        give_up(c, drained, "TLS: cannot answer", f);
 }
 
 static void read_tls(struct conn *c, struct found *f)
@@ -167,6 +174,6 @@ void conn_read(struct conn *c)
     /* An idle conn keeps no memory for reading. */
     if (!c->closing && c->in.len == 0)
         buf_clear(&c->in);
-    else if (!c->closing && c->tls_waiting && room(c) > 0)
+    if (!c->closing && c->tls_waiting && room(c) > 0)
         conn_resume(c); /* the owner made room in `data` */
 }

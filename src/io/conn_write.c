@@ -187,10 +187,10 @@ static enum err encrypt_more(struct conn *c)
 static bool send_cipher(struct conn *c)
 {
     size_t left = c->cipher.len - c->cipher_sent;
-    struct iovec iov = { .iov_base = c->cipher.ptr + c->cipher_sent, .iov_len = left };
 
     if (left == 0)
         return false;
+    struct iovec iov = { .iov_base = c->cipher.ptr + c->cipher_sent, .iov_len = left };
     size_t n = send_iov(c, &iov, 1);
     if (n == 0)
         return false;

@@ -81,7 +81,7 @@ static void adopt(struct peer *p, struct conn *c)
     conn_set_arg(c, &peer_events, p);
 }
 
-static void on_accepted(struct conn *c, void *arg)
+void bench_accepted(struct conn *c, void *arg)
 {
     (void)arg;
     assert_false(bench.inside);
@@ -104,6 +104,7 @@ int bench_make(void **state)
 {
     (void)state;
     memset(&bench, 0, sizeof(bench));
+    bench.server_name = "kms.test";
     strcpy(bench.dir, "/tmp/nitroseal-t-XXXXXX");
     if (!mkdtemp(bench.dir) || loop_new(&bench.loop) != ERR_OK)
         return -1;
@@ -199,7 +200,7 @@ void bench_listen(const struct addr *at, struct tls_ctx *tls, size_t in_max, uns
     const struct listener_options o = {
         .conn = { .tls = tls, .in_max = in_max, .events = &peer_events },
         .max = max,
-        .accepted = on_accepted,
+        .accepted = bench_accepted,
         .over = with_over ? on_over : NULL,
     };
     struct why why = { 0 };
@@ -210,7 +211,7 @@ void bench_listen(const struct addr *at, struct tls_ctx *tls, size_t in_max, uns
 void peer_connect(struct peer *p, const struct addr *to, struct tls_ctx *tls, size_t in_max)
 {
     const struct conn_options o = { .tls = tls,
-                                    .server_name = tls ? "kms.local.test" : NULL,
+                                    .server_name = tls ? bench.server_name : NULL,
                                     .in_max = in_max,
                                     .events = &peer_events,
                                     .arg = p };

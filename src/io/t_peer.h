@@ -28,9 +28,10 @@ struct bench {
     unsigned n_peers;
     struct peer over[8];
     unsigned n_over;
-    bool hold, echo; /* for new peers */
-    bool inside;     /* one of our own calls: no callback may come */
-    char dir[32];    /* a folder of the test's own */
+    bool hold, echo;         /* for new peers */
+    const char *server_name; /* what TLS clients expect */
+    bool inside;             /* one of our own calls: no callback may come */
+    char dir[32];            /* a folder of the test's own */
 };
 
 extern struct bench bench;
@@ -61,6 +62,8 @@ void bench_tick(void);
         }                                                                                          \
     } while (0)
 
+/* A listener_fn: the next of bench.peers. */
+void bench_accepted(struct conn *c, void *arg);
 /* Listen at `at` with peers of the bench as owners; NULL `tls` is plain. */
 void bench_listen(const struct addr *at, struct tls_ctx *tls, size_t in_max, unsigned max,
                   bool with_over);
