@@ -254,6 +254,10 @@ def kms_client(w):
                     ({"LANGUAGE": "zh_CN"}, True), ({"LC_ALL": "C", "LANGUAGE": "zh_CN"}, False)):
         out = w.run(CLIENT, "16", "5000", "encrypt", "x", env=env)[1].decode()
         check(out.startswith(ZH["sending"] if zh else EN["sending"]), f"language of {env}", out[:40])
+    out = w.run(CLIENT, "16", "5000", "encrypt", "--json -h")[1].decode()
+    check("Plaintext: --json -h\n" in out, "kms-client, a message that begins with a dash", out)
+    out = w.run(CLIENT, "--timeout", "5", "16", "5000", "encrypt", "x")[1].decode()
+    check("Plaintext: x\n" in out, "kms-client, options first", out)
     for argv in (("16",), ("16", "5000", "encrypt"), ("16", "5000", "decrypt", "a"), ("x", "5000", "encrypt", "m"),
                  ("16", "99999999999", "encrypt", "m"), ("16", "5000", "sign", "m")):
         status, out, err = w.run(CLIENT, *argv)

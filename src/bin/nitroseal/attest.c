@@ -91,7 +91,7 @@ static int read_pcrs(const struct options *o, struct attest_question *q, struct 
     for (unsigned i = 0; i < option_count(o, "pcr"); i++) {
         const char *text = option_at(o, "pcr", i);
         if (attest_pcr_parse(span_str(text), &q->want, &why) != ERR_OK)
-            return cli_fault_set(f, CLI_USAGE, _("--pcr %s: %s (N=96 hexadecimal digits)"), text,
+            return cli_fault_set(f, CLI_USAGE, _("--pcr %s: %s"), text,
                                  why.what ? why.what : "malformed");
     }
     return CLI_OK;

@@ -7,7 +7,7 @@
 #include "bin/nitroseal/triple.h"
 #include "io/sys.h"
 
-enum { RULE_WIDTH = 60, TIMEOUT_S = 30 };
+enum { RULE_WIDTH = 60, TIMEOUT_S = 30, ARGS_MAX = 8 };
 
 static const struct option_def options[] = {
     { "vsock", 0, "HOW", "NITROSEAL_VSOCK", "kernel", "kernel, or unix:DIR." },
@@ -169,12 +169,26 @@ static int address(const struct options *o, struct cli_enclave *e)
     return CLI_OK;
 }
 
+/* The original knows no options: what begins with its CID is all arguments, so a message may begin
+ * with a dash. */
+static int parse(int argc, char **argv, struct options *o)
+{
+    char dashes[] = "--";
+    char *plain[ARGS_MAX + 2] = { argv[0], dashes };
+
+    if (argc < 2 || argv[1][0] == '-' || argc > ARGS_MAX)
+        return options_parse(&program, argc, argv, o);
+    for (int i = 1; i < argc; i++)
+        plain[i + 1] = argv[i];
+    return options_parse(&program, argc + 1, plain, o);
+}
+
 int cmd_kms_client(int argc, char **argv)
 {
     AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
     struct cli_enclave e;
     struct options o;
-    int status = options_parse(&program, argc, argv, &o);
+    int status = parse(argc, argv, &o);
 
     if (status >= 0)
         return status;

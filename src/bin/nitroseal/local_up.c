@@ -10,7 +10,7 @@
 
 enum { POLL_MS = 5, REPORT_MAX_BYTES = 16384 };
 
-#define REPORT_READY "ready\n"
+#define REPORT_READY "ready\n" /* or the exit status, a blank, and the fault's line */
 
 static const struct option_def options[] = {
     LOCAL_STATE_OPTION,
@@ -137,7 +137,11 @@ static int supervise_behind(const struct stack_options *so, int fd, struct cli_f
     detach(so->dir);
     int status = stack_supervise(so, report_ready, &r, f);
     if (r.fd >= 0) {
-        enum err told = fd_write_all(r.fd, buf_view(&f->text), 0, NULL);
+        AUTO(buf_clear) struct buf report = BUF_INIT(REPORT_MAX_BYTES);
+        enum err told = buf_printf(&report, "%d %.*s", status, (int)f->text.len,
+                                   f->text.ptr ? (const char *)f->text.ptr : "");
+        if (told == ERR_OK)
+            told = fd_write_all(r.fd, buf_view(&report), 0, NULL);
         fd_close(&r.fd);
         return told == ERR_OK ? status : CLI_FAILED; /* nobody waits for either */
     }
@@ -155,8 +159,12 @@ static int wait_ready(const struct options *o, const struct stack_options *so, i
         return cli_fault_set(f, CLI_FAILED, _("the supervisor left without a word; see %s/log"),
                              so->dir);
     if (!span_is(buf_view(&report), REPORT_READY)) {
-        (void)cli_fault_set(f, CLI_FAILED, "%s", "");
-        cli_append_clean(&f->text, buf_view(&report));
+        struct span text = buf_view(&report);
+        uint64_t status = CLI_FAILED;
+        if (span_to_u64(span_cut(&text, ' '), CLI_SETTINGS, &status) != ERR_OK)
+            status = CLI_FAILED;
+        (void)cli_fault_set(f, (int)status, "%s", "");
+        cli_append_clean(&f->text, text);
         return f->status;
     }
     if (stack_state_read(so->dir, &s, &why) != ERR_OK)

@@ -206,7 +206,6 @@ int stack_image_pcrs(struct crypto *cx, const struct stack_options *so, struct a
         return cli_fault_set(f, CLI_FAILED, _("cannot measure %s"), path);
     for (unsigned i = 0; i < so->n_pcrs; i++)
         if (attest_pcr_parse(span_str(so->pcrs[i]), out, &why) != ERR_OK)
-            return cli_fault_set(f, CLI_USAGE, _("--pcr %s: %s (N=96 hexadecimal digits)"),
-                                 so->pcrs[i], why.what);
+            return cli_fault_set(f, CLI_USAGE, _("--pcr %s: %s"), so->pcrs[i], why.what);
     return CLI_OK;
 }
