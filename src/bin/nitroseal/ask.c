@@ -12,9 +12,11 @@ void cli_exchange_clear(struct cli_exchange *x)
 static int unreachable(const struct cli_enclave *e, enum err r, const struct why *why,
                        struct cli_fault *f)
 {
-    char at[ADDR_TEXT_BYTES];
+    char at[2 * ADDR_TEXT_BYTES];
 
     addr_text(&e->at, at, sizeof at);
+    if (e->at.kind == ADDR_VSOCK_UNIX) /* whose numbers mean nothing without the folder */
+        snprintf(at, sizeof at, "%u:%u in unix:%s", e->at.cid, e->at.port, e->at.path);
     if (r == ERR_TIMEOUT)
         return cli_fault_set(f, CLI_UNREACHABLE,
                              _("the enclave at %s did not answer in time: look at its log, or give "

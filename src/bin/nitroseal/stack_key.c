@@ -69,19 +69,20 @@ static json_t *conditions(const struct attest_pcrs *pcrs)
 /* Administration without use, use only attested by this image. */
 static char *policy_text(const struct stack_principals *who, const struct attest_pcrs *pcrs)
 {
-    json_t *j = json_pack(
-        "{s:s, s:[{s:s, s:s, s:{s:s}, s:[sssssss], s:s},"
-        " {s:s, s:s, s:{s:s}, s:[ss], s:s, s:{s:o}},"
-        " {s:s, s:s, s:{s:s}, s:[ss], s:s}]}",
-        "Version", "2012-10-17", "Statement",                                                   //
-        "Sid", "administration, no use", "Effect", "Allow", "Principal", "AWS", who->admin.arn, //
-        "Action", "kms:Describe*", "kms:Get*", "kms:List*", "kms:PutKeyPolicy", "kms:Enable*",
-        "kms:Disable*", "kms:ScheduleKeyDeletion", "Resource", "*", //
-        "Sid", "the enclave", "Effect", "Allow", "Principal", "AWS", who->app.arn, "Action",
-        "kms:GenerateDataKey", "kms:Decrypt", "Resource", "*", "Condition",
-        "StringEqualsIgnoreCase", conditions(pcrs), //
-        "Sid", "looking", "Effect", "Allow", "Principal", "AWS", who->app.arn, "Action",
-        "kms:DescribeKey", "kms:GetKeyPolicy", "Resource", "*");
+    json_t *j =
+        json_pack("{s:s, s:[{s:s, s:s, s:{s:s}, s:[sssssss], s:s},"
+                  " {s:s, s:s, s:{s:s}, s:[ss], s:s, s:{s:o}},"
+                  " {s:s, s:s, s:{s:s}, s:[ss], s:s}]}",
+                  "Version", "2012-10-17", "Statement", //
+                  "Sid", "Administration without use", "Effect", "Allow", "Principal", "AWS",
+                  who->admin.arn, //
+                  "Action", "kms:Describe*", "kms:Get*", "kms:List*", "kms:PutKeyPolicy",
+                  "kms:Enable*", "kms:Disable*", "kms:ScheduleKeyDeletion", "Resource", "*", //
+                  "Sid", "Use by the attested image", "Effect", "Allow", "Principal", "AWS",
+                  who->app.arn, "Action", "kms:GenerateDataKey", "kms:Decrypt", "Resource", "*",
+                  "Condition", "StringEqualsIgnoreCase", conditions(pcrs), //
+                  "Sid", "Looking at it", "Effect", "Allow", "Principal", "AWS", who->app.arn,
+                  "Action", "kms:DescribeKey", "kms:GetKeyPolicy", "Resource", "*");
     char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 
     json_decref(j);
