@@ -10,6 +10,8 @@ static void copy_item(struct cbor_in *c, struct cbor_out *w)
 {
     uint64_t n;
 
+    if (c->err != ERR_OK)
+        return;
     switch (cbor_in_peek(c)) {
     case CBOR_UINT:
         cbor_out_uint(w, cbor_in_uint(c, UINT64_MAX));

@@ -17,8 +17,13 @@ static enum err line_len(struct span in, size_t max, size_t *len, struct why *wh
 {
     size_t n = span_find(in, '\n');
 
-    if (n == in.len)
-        return in.len > max ? why_fail(why, ERR_LIMIT, "chunk line too long", 0) : ERR_MORE;
+    if (n == in.len && in.len > max)
+        return why_fail(why, ERR_LIMIT, "chunk line too long", 0);
+    if (n == in.len) {
+        if (span_find(in, '\r') + 1 < in.len)
+            return why_fail(why, ERR_MALFORMED, "chunk line end", span_find(in, '\r'));
+        return ERR_MORE;
+    }
     if (n > max)
         return why_fail(why, ERR_LIMIT, "chunk line too long", 0);
     if (n == 0 || in.ptr[n - 1] != '\r' || span_find(span_sub(in, 0, n - 1), '\r') != n - 1)

@@ -5,15 +5,16 @@ enum { LEADING_LINES_MAX = 4, LINE_MAX = 16384 };
 enum char_class { TOKEN = 1, TARGET = 2, VALUE = 4 };
 
 /* RFC 9110 section 5.6.2 (token), RFC 3986 (target: any visible ASCII, as clients are lax), RFC
- * 9110 section 5.5 (field value). */
+ * 9110 section 5.5 (field value). One bit for each character below 128. */
 static unsigned class_of(uint8_t c)
 {
+    static const uint64_t token[2] = { 0x03ff6cfa00000000, 0x57ffffffc7fffffe };
+
     if (c == '\t' || c == ' ' || c >= 0x80)
         return VALUE;
     if (c < 0x21 || c == 0x7f)
         return 0;
-    bool separator = strchr("\"(),/:;<=>?@[\\]{}", c) != NULL;
-    return TARGET | VALUE | (separator ? 0u : TOKEN);
+    return TARGET | VALUE | (token[c >> 6] >> (c & 63) & TOKEN);
 }
 
 static bool all_of(struct span s, unsigned class)
@@ -50,6 +51,8 @@ static enum err next_line(struct span in, size_t *at, struct span *line, struct 
     if (n == rest.len) {
         if (in.len >= HTTP1_HEAD_MAX || rest.len > LINE_MAX)
             return why_fail(why, ERR_LIMIT, "head too long", *at);
+        if (span_find(rest, '\r') + 1 < rest.len)
+            return why_fail(why, ERR_MALFORMED, "bare carriage return", *at);
         return ERR_MORE;
     }
     if (*at + n + 1 > HTTP1_HEAD_MAX || n > LINE_MAX)
@@ -270,6 +273,8 @@ enum err http1_response_parse(struct span in, bool head_request, struct http1_he
         return r;
     if (head_request || h.status < 200 || h.status == 204 || h.status == 304)
         h.framing = HTTP1_NO_BODY;
+    if (h.framing == HTTP1_UNTIL_CLOSE)
+        h.keep_alive = false;
     *out = h;
     *consumed = n;
     return ERR_OK;
