@@ -9,6 +9,9 @@ enum {
     CIPHER_MAX_BYTES = 256 * 1024, /* conn_write.c puts less than half of it in at once */
 };
 
+/* What an idle plain conn costs, since it keeps no buffer. */
+_Static_assert(sizeof(struct conn) <= 1024, "an idle conn should stay small");
+
 static void on_turn(struct loop_defer *d);
 static void on_timer(uv_timer_t *h);
 static void on_drop(struct loop_member *m);

@@ -27,6 +27,7 @@ struct listener {
     unsigned live, live_over;
     unsigned refs; /* handles of libuv, conns, and the owner */
     bool freed;
+    bool paused; /* the last accept found no descriptor */
 };
 
 static void on_acceptable(uv_poll_t *h, int status, int events);
@@ -61,7 +62,10 @@ static void resume(uv_timer_t *h)
 /* Out of descriptors or memory: the peers wait in the backlog until something is given back. */
 static void pause_accepting(struct listener *s, int e)
 {
-    log_event(LOG_WARN, "accept paused", LOG_STR("why", errno_what(e)), LOG_INT("ms", PAUSE_MS));
+    if (!s->paused) /* one line for each time it gets short, not for each pause */
+        log_event(LOG_WARN, "accept paused", LOG_STR("why", errno_what(e)),
+                  LOG_INT("ms", PAUSE_MS));
+    s->paused = true;
     (void)uv_poll_stop(&s->poll);
     (void)uv_timer_start(&s->pause, resume, PAUSE_MS, 0);
 }
@@ -108,6 +112,7 @@ static void on_acceptable(uv_poll_t *h, int status, int events)
     for (unsigned i = 0; i < ACCEPTS_PER_TURN && !s->freed; i++) {
         int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            s->paused = false;
             take(s, fd);
             continue;
         }
