@@ -63,17 +63,23 @@ enum err crypto_process_init(void)
     return ERR_OK;
 }
 
-/* The contexts start keyed, so that later calls need to name neither algorithm nor direction. */
-static bool prepare(struct crypto *cx)
+static bool hash_prepare(struct hash *h, const char *name)
+{
+    h->md = EVP_MD_fetch(NULL, name, NULL);
+    h->ctx = EVP_MD_CTX_new();
+    h->fresh = h->md && h->ctx && EVP_DigestInit_ex2(h->ctx, h->md, NULL) == 1;
+    return h->fresh;
+}
+
+/* Keyed from the start, so that later calls need not name the algorithm. */
+static bool cipher_prepare(const char *name, EVP_CIPHER **cipher, EVP_CIPHER_CTX **ctx)
 {
     static const uint8_t zero_key[32], zero_iv[16];
 
-    return cx->sha256 && cx->sha384 && cx->gcm && cx->cbc && cx->sha256_ctx && cx->sha384_ctx &&
-           cx->gcm_ctx && cx->cbc_ctx && EVP_DigestInit_ex2(cx->sha256_ctx, cx->sha256, NULL) &&
-           EVP_DigestInit_ex2(cx->sha384_ctx, cx->sha384, NULL) &&
-           EVP_EncryptInit_ex2(cx->gcm_ctx, cx->gcm, zero_key, zero_iv, NULL) &&
-           EVP_EncryptInit_ex2(cx->cbc_ctx, cx->cbc, zero_key, zero_iv, NULL) &&
-           EVP_CIPHER_CTX_set_padding(cx->cbc_ctx, 0);
+    *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+    *ctx = EVP_CIPHER_CTX_new();
+    return *cipher && *ctx && EVP_EncryptInit_ex2(*ctx, *cipher, zero_key, zero_iv, NULL) == 1 &&
+           EVP_CIPHER_CTX_set_padding(*ctx, 0) == 1;
 }
 
 enum err crypto_new(struct crypto **out)
@@ -82,19 +88,19 @@ enum err crypto_new(struct crypto **out)
 
     if (!cx)
         return ERR_NOMEM;
-    cx->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
-    cx->sha384 = EVP_MD_fetch(NULL, "SHA2-384", NULL);
-    cx->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    cx->cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-    cx->sha256_ctx = EVP_MD_CTX_new();
-    cx->sha384_ctx = EVP_MD_CTX_new();
-    cx->gcm_ctx = EVP_CIPHER_CTX_new();
-    cx->cbc_ctx = EVP_CIPHER_CTX_new();
-    if (!prepare(cx))
+    if (!hash_prepare(&cx->sha256, "SHA2-256") || !hash_prepare(&cx->sha384, "SHA2-384") ||
+        !cipher_prepare("AES-256-GCM", &cx->gcm, &cx->gcm_ctx) ||
+        !cipher_prepare("AES-256-CBC", &cx->cbc, &cx->cbc_ctx))
         return ossl_fail();
     *out = cx;
     cx = NULL;
     return ERR_OK;
+}
+
+static void hash_free(struct hash *h)
+{
+    EVP_MD_CTX_free(h->ctx);
+    EVP_MD_free(h->md);
 }
 
 void crypto_free(struct crypto *cx)
@@ -103,12 +109,10 @@ void crypto_free(struct crypto *cx)
         return;
     EVP_CIPHER_CTX_free(cx->cbc_ctx);
     EVP_CIPHER_CTX_free(cx->gcm_ctx);
-    EVP_MD_CTX_free(cx->sha384_ctx);
-    EVP_MD_CTX_free(cx->sha256_ctx);
     EVP_CIPHER_free(cx->cbc);
     EVP_CIPHER_free(cx->gcm);
-    EVP_MD_free(cx->sha384);
-    EVP_MD_free(cx->sha256);
+    hash_free(&cx->sha384);
+    hash_free(&cx->sha256);
     free(cx);
 }
 

@@ -1,7 +1,7 @@
 /* crypto.h - the thread's own set of cryptographic contexts.
  *
  * `struct crypto` holds the algorithms (fetched once) and the contexts (reused), so an operation
- * costs no look-up and no allocation. It is not shared: one per thread. After each operation the
+ * costs no look-up. It is not shared: one per thread. After each operation the
  * contexts are re-keyed with zeros, so no caller's key stays behind in them. This folder is the
  * only one that includes OpenSSL.
  */
@@ -14,7 +14,8 @@
 struct crypto;
 
 /* Once per process, before the first other call and before any thread: OpenSSL's allocations are
- * from then on wiped when they are freed or moved. ERR_CRYPTO. */
+ * from then on wiped when they are freed or moved, and no configuration file is read. ERR_CRYPTO.
+ */
 MUST_USE enum err crypto_process_init(void);
 
 /* ERR_NOMEM, ERR_CRYPTO (an algorithm is missing). */

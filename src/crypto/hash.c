@@ -4,23 +4,25 @@
 
 enum { SHA256_BLOCK_BYTES = 64 };
 
-/* Back to the initial state: neither the digest's chaining value nor a rest of the input stays. */
-static bool forget(EVP_MD_CTX *ctx)
+/* Back to the initial state: neither the chaining value nor a rest of the input stays. OpenSSL 3.0
+ * allocates the state anew for that; without memory there is simply none until the next call. */
+static void forget(struct hash *h)
 {
-    return EVP_DigestInit_ex2(ctx, NULL, NULL) == 1;
+    h->fresh = EVP_DigestInit_ex2(h->ctx, NULL, NULL) == 1;
+    if (!h->fresh)
+        EVP_MD_CTX_reset(h->ctx);
 }
 
-/* `ctx` is always in its initial state between calls. */
-static enum err digest(EVP_MD_CTX *ctx, const struct span *parts, size_t n, uint8_t *out,
+static enum err digest(struct hash *h, const struct span *parts, size_t n, uint8_t *out,
                        size_t out_len)
 {
     uint8_t md[SHA384_BYTES];
-    bool ok = true;
+    bool ok = h->fresh || EVP_DigestInit_ex2(h->ctx, h->md, NULL) == 1;
 
     for (size_t i = 0; i < n; i++)
-        ok = ok && EVP_DigestUpdate(ctx, parts[i].ptr, parts[i].len) == 1;
-    ok = ok && EVP_DigestFinal_ex(ctx, md, NULL) == 1;
-    ok = forget(ctx) && ok;
+        ok = ok && EVP_DigestUpdate(h->ctx, parts[i].ptr, parts[i].len) == 1;
+    ok = ok && EVP_DigestFinal_ex(h->ctx, md, NULL) == 1;
+    forget(h);
     if (ok)
         memcpy(out, md, out_len);
     wipe(md, sizeof md);
@@ -29,24 +31,24 @@ static enum err digest(EVP_MD_CTX *ctx, const struct span *parts, size_t n, uint
 
 enum err sha256(struct crypto *cx, struct span in, uint8_t out[static SHA256_BYTES])
 {
-    return digest(cx->sha256_ctx, &in, 1, out, SHA256_BYTES);
+    return digest(&cx->sha256, &in, 1, out, SHA256_BYTES);
 }
 
 enum err sha384(struct crypto *cx, struct span in, uint8_t out[static SHA384_BYTES])
 {
-    return digest(cx->sha384_ctx, &in, 1, out, SHA384_BYTES);
+    return digest(&cx->sha384, &in, 1, out, SHA384_BYTES);
 }
 
 enum err sha256_parts(struct crypto *cx, const struct span *parts, size_t n,
                       uint8_t out[static SHA256_BYTES])
 {
-    return digest(cx->sha256_ctx, parts, n, out, SHA256_BYTES);
+    return digest(&cx->sha256, parts, n, out, SHA256_BYTES);
 }
 
 enum err sha384_parts(struct crypto *cx, const struct span *parts, size_t n,
                       uint8_t out[static SHA384_BYTES])
 {
-    return digest(cx->sha384_ctx, parts, n, out, SHA384_BYTES);
+    return digest(&cx->sha384, parts, n, out, SHA384_BYTES);
 }
 
 /* FIPS 198-1 section 4, by hand: EVP_MAC keeps a copy of the key until the next one, and costs

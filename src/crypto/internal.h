@@ -13,10 +13,15 @@
 #include "crypto/crypto.h"
 #include "crypto/x509.h"
 
+struct hash {
+    EVP_MD *md;
+    EVP_MD_CTX *ctx;
+    bool fresh; /* ctx is in the initial state */
+};
+
 struct crypto {
-    EVP_MD *sha256, *sha384;
+    struct hash sha256, sha384;
     EVP_CIPHER *gcm, *cbc;
-    EVP_MD_CTX *sha256_ctx, *sha384_ctx;
     EVP_CIPHER_CTX *gcm_ctx, *cbc_ctx;
 };
 

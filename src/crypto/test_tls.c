@@ -226,5 +226,5 @@ int main(void)
         cmocka_unit_test(chain_of_two),
     };
 
-    return run_with_pki("tls", tests, sizeof tests / sizeof tests[0]);
+    return run_with_pki("tls", tests, sizeof tests / sizeof tests[0], NULL, NULL);
 }

@@ -127,13 +127,14 @@ static inline void says(struct tls *from, struct tls *to, struct span text)
     t_assert_span(buf_view(&got), text);
 }
 
-static inline int run_with_pki(const char *name, const struct CMUnitTest *tests, size_t n)
+static inline int run_with_pki(const char *name, const struct CMUnitTest *tests, size_t n,
+                               CMFixtureFunction set_up, CMFixtureFunction tear_down)
 {
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
         return 1;
     pki = test_pki_new(cx, -TEST_PKI_HOUR, TEST_PKI_HOUR);
     other_pki = test_pki_new(cx, -TEST_PKI_HOUR, TEST_PKI_HOUR);
-    int failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+    int failed = _cmocka_run_group_tests(name, tests, n, set_up, tear_down);
     test_pki_clear(&pki);
     test_pki_clear(&other_pki);
     crypto_free(cx);

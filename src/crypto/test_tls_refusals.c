@@ -281,5 +281,5 @@ int main(void)
     for (size_t i = 0; i < ROWS; i++)
         tests[PLAIN + i] =
             (struct CMUnitTest){ name_rows[i].label, wrong_name, NULL, NULL, &name_rows[i] };
-    return run_with_pki("tls_refusals", tests, PLAIN + ROWS);
+    return run_with_pki("tls_refusals", tests, PLAIN + ROWS, NULL, NULL);
 }

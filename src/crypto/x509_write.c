@@ -230,7 +230,7 @@ enum err x509_write(struct crypto *cx, const struct x509_request *rq, struct buf
     if (!add_constraints(rq, x) || !add_key_usage(rq, x) || !add_server_auth(rq, x) ||
         !add_alt_names(rq, x) || !add_key_ids(cx, rq, x))
         return ossl_fail();
-    if (X509_sign(x, rq->issuer_key->pkey, cx->sha384) <= 0)
+    if (X509_sign(x, rq->issuer_key->pkey, cx->sha384.md) <= 0)
         return ossl_fail();
     int n = i2d_X509(x, &bytes);
     if (n <= 0)

@@ -1,0 +1,375 @@
+/* Every allocation of every operation fails once, ours and OpenSSL's (whose go through crypto.c).
+ * Whatever the operation then says, it must not crash, leak, touch its output on failure, or take
+ * for good what is not. Linked with --wrap=malloc,calloc. */
+#include <stdlib.h>
+
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/rsa.h"
+#include "crypto/test_keys.h"
+#include "crypto/test_tls_pair.h"
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+
+static size_t countdown; /* 0: never fail */
+static bool hit;
+
+static bool fails_now(void)
+{
+    if (countdown == 0 || --countdown > 0)
+        return false;
+    hit = true;
+    return true;
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return fails_now() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails_now() ? NULL : __real_calloc(n, size);
+}
+
+static struct rsa_key *rsa;
+static struct rsa_pub *rsa_pub_half;
+static struct buf rsa_ct;
+static struct ec_key *ec;
+static struct ec_pub *ec_pub_half;
+static uint8_t sig[ES384_SIG_BYTES];
+static struct buf cert_der;
+static struct x509 *cert;
+static struct tls_ctx *client_ctx, *server_ctx;
+
+/* Each returns what the operation said, after checking that a failure left nothing behind. */
+
+static enum err new_crypto(void)
+{
+    AUTO(crypto_freep) struct crypto *made = NULL;
+    enum err r = crypto_new(&made);
+
+    assert_int_equal(r == ERR_OK, made != NULL);
+    return r;
+}
+
+static enum err open_rsa(void)
+{
+    AUTO(secret_clear) struct secret out = { 0 };
+    enum err r = rsa_oaep_open(cx, rsa, buf_view(&rsa_ct), &out);
+
+    assert_int_equal(r == ERR_OK, out.ptr != NULL);
+    if (r == ERR_OK)
+        t_assert_span(secret_view(&out), SPAN_LIT("data key"));
+    return r;
+}
+
+static enum err seal_rsa(void)
+{
+    AUTO(buf_clear) struct buf ct = BUF_INIT(1024);
+    enum err r = rsa_oaep_seal(cx, rsa_pub_half, SPAN_LIT("data key"), &ct);
+
+    assert_int_equal(ct.len, r == ERR_OK ? 256 : 0);
+    return r;
+}
+
+static enum err parse_rsa_pem(void)
+{
+    AUTO(rsa_key_freep) struct rsa_key *k = NULL;
+    enum err r = rsa_key_parse_pem(cx, span_str(rsa_pkcs8_pem), &k, NULL);
+
+    assert_int_equal(r == ERR_OK, k != NULL);
+    return r;
+}
+
+static enum err parse_rsa_pub(void)
+{
+    AUTO(rsa_pub_freep) struct rsa_pub *p = NULL;
+    enum err r = rsa_pub_parse(cx, rsa_key_spki(rsa), &p, NULL);
+
+    assert_int_equal(r == ERR_OK, p != NULL);
+    return r;
+}
+
+static enum err new_ec(void)
+{
+    AUTO(ec_key_freep) struct ec_key *k = NULL;
+    AUTO(ec_pub_freep) struct ec_pub *p = NULL;
+    enum err r = ec_key_new(cx, &k);
+
+    assert_int_equal(r == ERR_OK, k != NULL);
+    if (r == ERR_OK)
+        r = ec_key_pub(cx, k, &p);
+    assert_int_equal(r == ERR_OK, p != NULL);
+    return r;
+}
+
+static enum err ec_pem(void)
+{
+    AUTO(buf_clear) struct buf pem = BUF_INIT(1024);
+    AUTO(ec_key_freep) struct ec_key *k = NULL;
+    enum err r = ec_key_write_pem(ec, &pem);
+
+    assert_int_equal(r == ERR_OK, pem.len > 0);
+    if (r == ERR_OK)
+        r = ec_key_parse_pem(cx, buf_view(&pem), &k, NULL);
+    assert_int_equal(r == ERR_OK, k != NULL);
+    return r;
+}
+
+static enum err sign(void)
+{
+    uint8_t made[ES384_SIG_BYTES] = { 0 };
+    enum err r = ec_sign_es384(cx, ec, SPAN_LIT("m"), made);
+
+    if (r != ERR_OK)
+        for (size_t i = 0; i < sizeof made; i++)
+            assert_int_equal(made[i], 0);
+    return r;
+}
+
+static enum err verify(void)
+{
+    /* The point of it all: a lack of memory never makes a wrong signature right. */
+    assert_int_not_equal(ec_verify_es384(cx, ec_pub_half, SPAN_LIT("other"), SPAN_ARRAY(sig)),
+                         ERR_OK);
+    return ec_verify_es384(cx, ec_pub_half, SPAN_LIT("m"), SPAN_ARRAY(sig));
+}
+
+static enum err write_cert(void)
+{
+    static const char *const dns[] = { "kms.test", NULL };
+    static const char *const ip[] = { "::1", NULL };
+    AUTO(buf_clear) struct buf der = BUF_INIT(X509_MAX_BYTES);
+    struct x509_request rq = { .subject = { .c = "US", .cn = "Test" },
+                               .issuer = cert,
+                               .issuer_key = ec,
+                               .key = ec_pub_half,
+                               .not_after = 1,
+                               .path_len = 1,
+                               .is_ca = true,
+                               .key_usage = X509_KU_KEY_CERT_SIGN,
+                               .dns_names = dns,
+                               .ip_names = ip,
+                               .server_auth = true,
+                               .key_ids = true };
+    enum err r = x509_write(cx, &rq, &der);
+
+    assert_int_equal(r == ERR_OK, der.len > 0);
+    return r;
+}
+
+static enum err parse_cert(void)
+{
+    AUTO(x509_freep) struct x509 *c = NULL;
+    enum err r = x509_parse(cx, buf_view(&cert_der), &c, NULL);
+
+    assert_int_equal(r == ERR_OK, c != NULL);
+    return r;
+}
+
+static enum err cert_pem(void)
+{
+    AUTO(buf_clear) struct buf pem = BUF_INIT(16384), der = BUF_INIT(X509_MAX_BYTES);
+    enum err r = x509_der_to_pem(buf_view(&cert_der), &pem);
+
+    if (r == ERR_OK)
+        r = x509_pem_to_der(buf_view(&pem), &der, NULL);
+    assert_int_equal(r == ERR_OK, der.len > 0);
+    return r;
+}
+
+static enum err new_client(void)
+{
+    AUTO(tls_ctx_freep) struct tls_ctx *ctx = NULL;
+    enum err r = tls_ctx_client(buf_view(&pki.ca), &ctx, NULL);
+
+    assert_int_equal(r == ERR_OK, ctx != NULL);
+    return r;
+}
+
+static enum err new_server(void)
+{
+    AUTO(tls_ctx_freep) struct tls_ctx *ctx = NULL;
+    enum err r = tls_ctx_server(buf_view(&pki.cert), buf_view(&pki.key), &ctx, NULL);
+
+    assert_int_equal(r == ERR_OK, ctx != NULL);
+    return r;
+}
+
+static enum err pass(struct tls *from, struct tls *to)
+{
+    AUTO(buf_clear) struct buf wire = BUF_INIT(WIRE_MAX);
+    enum err r = tls_drain(from, &wire);
+
+    return r == ERR_OK ? tls_feed(to, buf_view(&wire), NULL) : r;
+}
+
+static enum err talk_as(const char *name)
+{
+    AUTO(tls_freep) struct tls *client = NULL;
+    AUTO(tls_freep) struct tls *server = NULL;
+    AUTO(buf_clear) struct buf got = BUF_INIT(4096);
+    enum err r = tls_new(client_ctx, name, &client);
+
+    if (r == ERR_OK)
+        r = tls_new(server_ctx, NULL, &server);
+    if (r == ERR_OK)
+        r = tls_start(client);
+    for (int i = 0; r == ERR_OK && i < 3; i++) {
+        r = pass(client, server);
+        if (r == ERR_OK)
+            r = pass(server, client);
+    }
+    if (r == ERR_OK)
+        r = tls_write(client, SPAN_LIT("request"));
+    if (r == ERR_OK)
+        r = pass(client, server);
+    if (r == ERR_OK)
+        r = tls_read(server, &got, NULL);
+    assert_true(r != ERR_OK || span_is(buf_view(&got), "request"));
+    return r;
+}
+
+static enum err talk(void)
+{
+    return talk_as("kms.test");
+}
+
+static enum err talk_to_a_stranger(void)
+{
+    enum err r = talk_as("other.test");
+
+    assert_int_not_equal(r, ERR_OK);
+    return ERR_OK;
+}
+
+static enum err hash_and_mac(void)
+{
+    uint8_t md[SHA384_BYTES] = { 0 }, mac[HMAC_SHA256_BYTES] = { 0 };
+    enum err r = sha384(cx, SPAN_LIT("abc"), md);
+
+    assert_int_equal(md[0], r == ERR_OK ? 0xcb : 0);
+    if (r == ERR_OK)
+        r = hmac_sha256(cx, SPAN_LIT("Jefe"), SPAN_LIT("what do ya want for nothing?"), mac);
+    assert_int_equal(mac[0], r == ERR_OK ? 0x5b : 0);
+    return r;
+}
+
+static enum err gcm(void)
+{
+    static const uint8_t key[AES256_KEY_BYTES], iv[GCM_IV_BYTES];
+    uint8_t ct[3], tag[GCM_TAG_BYTES];
+    struct span k = SPAN_ARRAY(key), v = SPAN_ARRAY(iv);
+    enum err r = aes256gcm_seal(cx, k, v, SPAN_EMPTY, SPAN_LIT("abc"), ct, tag);
+
+    if (r == ERR_OK)
+        r = aes256gcm_open(cx, k, v, SPAN_EMPTY, SPAN_ARRAY(ct), SPAN_ARRAY(tag), ct);
+    assert_true(r != ERR_OK || span_is(SPAN_ARRAY(ct), "abc"));
+    return r;
+}
+
+struct operation {
+    const char *name;
+    enum err (*run)(void);
+    size_t step; /* every allocation, or every so many */
+    bool must_allocate;
+};
+
+static struct operation operations[] = {
+    { "crypto_new", new_crypto, 1, true },
+    { "rsa open", open_rsa, 1, true },
+    { "rsa seal", seal_rsa, 1, true },
+    { "rsa pem", parse_rsa_pem, 1, true },
+    { "rsa pub", parse_rsa_pub, 1, true },
+    { "ec new", new_ec, 1, true },
+    { "ec pem", ec_pem, 1, true },
+    { "ec sign", sign, 1, true },
+    { "ec verify", verify, 1, true },
+    { "x509 write", write_cert, 1, true },
+    { "x509 parse", parse_cert, 1, true },
+    { "x509 pem", cert_pem, 1, true },
+    { "tls client context", new_client, 3, true },
+    { "tls server context", new_server, 3, true },
+    { "tls talk", talk, 11, true },
+    { "tls talk to a stranger", talk_to_a_stranger, 11, true },
+    { "hash and mac", hash_and_mac, 1, true },
+    { "gcm does not allocate", gcm, 1, false },
+};
+
+static void every_allocation_fails(void **state)
+{
+    const struct operation *op = *state;
+    size_t failed = 0, n = 0;
+
+    assert_int_equal(op->run(), ERR_OK); /* what is made once is there now */
+    for (n = 1;; n += op->step) {
+        hit = false;
+        countdown = n;
+        enum err r = op->run();
+        countdown = 0;
+        if (!hit) {
+            assert_int_equal(r, ERR_OK);
+            break;
+        }
+        failed += r != ERR_OK;
+    }
+    assert_int_equal(n > 1, op->must_allocate);
+    /* A hash that is not fresh is made so by the next call: nobody notices. */
+    if (op->must_allocate && op->run != talk_to_a_stranger && op->run != hash_and_mac)
+        assert_true(failed > 0);
+    assert_int_equal(op->run(), ERR_OK); /* and it works again */
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    rsa_ct = BUF_INIT(1024);
+    cert_der = BUF_INIT(X509_MAX_BYTES);
+    test_pki_sure(rsa_key_parse_pem(cx, span_str(rsa_pkcs8_pem), &rsa, NULL));
+    test_pki_sure(rsa_pub_parse(cx, rsa_key_spki(rsa), &rsa_pub_half, NULL));
+    test_pki_sure(rsa_oaep_seal(cx, rsa_pub_half, SPAN_LIT("data key"), &rsa_ct));
+    test_pki_sure(ec_key_parse_pem(cx, span_str(p384_pem), &ec, NULL));
+    test_pki_sure(ec_key_pub(cx, ec, &ec_pub_half));
+    test_pki_sure(ec_sign_es384(cx, ec, SPAN_LIT("m"), sig));
+    struct x509_request rq = { .subject = { .cn = "Root" },
+                               .issuer_key = ec,
+                               .key = ec_pub_half,
+                               .not_after = 1,
+                               .path_len = -1,
+                               .is_ca = true };
+    test_pki_sure(x509_write(cx, &rq, &cert_der));
+    test_pki_sure(x509_parse(cx, buf_view(&cert_der), &cert, NULL));
+    client_ctx = client_of(&pki);
+    server_ctx = server_of(&pki);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tls_ctx_free(client_ctx);
+    tls_ctx_free(server_ctx);
+    x509_free(cert);
+    buf_clear(&cert_der);
+    buf_clear(&rsa_ct);
+    ec_pub_free(ec_pub_half);
+    ec_key_free(ec);
+    rsa_pub_free(rsa_pub_half);
+    rsa_key_free(rsa);
+    return 0;
+}
+
+int main(void)
+{
+    enum { N = sizeof operations / sizeof operations[0] };
+    struct CMUnitTest tests[N];
+
+    for (size_t i = 0; i < N; i++)
+        tests[i] = (struct CMUnitTest){ operations[i].name, every_allocation_fails, NULL, NULL,
+                                        &operations[i] };
+    return run_with_pki("faults", tests, N, set_up, tear_down);
+}
