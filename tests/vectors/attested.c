@@ -187,6 +187,8 @@ enum outcome run_pcr_facts(struct runner *r, const struct entry *e)
     json_t *item, *rows = json_loadb((const char *)e->bytes.ptr, e->bytes.len, 0, NULL);
     size_t i;
 
+    if (json_array_size(rows) == 0)
+        count_one(r, e, false, "file", "is no list of facts");
     json_array_foreach(rows, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));

@@ -273,6 +273,8 @@ enum outcome run_wycheproof(struct runner *r, const struct entry *e)
     json_t *group;
     size_t i;
 
+    if (json_array_size(json_object_get(doc, "testGroups")) == 0)
+        count_one(r, e, false, "file", "has no groups of tests");
     json_array_foreach(json_object_get(doc, "testGroups"), i, group)
     {
         test_fn *run = algorithm ? primitive_of(algorithm, group) : NULL;

@@ -22,21 +22,38 @@ enum outcome run_cbor(struct runner *r, const struct entry *e)
     return cbor_whole(e->bytes) == ERR_OK ? ACCEPTED : REFUSED;
 }
 
-/* Forms that the cursor leaves out on purpose: floats, simple values, tags, indefinite lengths,
- * integers past 64 bits. */
-static bool has_left_out_form(json_t *item, struct span bytes)
+/* The head at `*at` of well-formed CBOR, read without our cursor. */
+static unsigned raw_head(struct span in, size_t *at, uint64_t *value)
 {
-    const char *diag = json_string_value(json_object_get(item, "diagnostic"));
-    uint8_t major = bytes.len ? bytes.ptr[0] >> 5 : 7;
-    bool word = bytes.len && bytes.ptr[0] >= 0xf4 && bytes.ptr[0] <= 0xf6; /* false, true, null */
+    uint8_t b = *at < in.len ? in.ptr[*at] : 0;
+    size_t n = (b & 31) < 24 || (b & 31) > 27 ? 0 : (size_t)1 << ((b & 31) - 24);
 
-    if (diag && strstr(diag, "_ "))
-        return true;
-    for (size_t i = 0; i < bytes.len; i++)
-        if (bytes.ptr[i] == 0xff || bytes.ptr[i] == 0x9f || bytes.ptr[i] == 0xbf ||
-            bytes.ptr[i] == 0x7f || bytes.ptr[i] == 0x5f)
+    *value = b & 31;
+    for (size_t i = 0; i < n; i++)
+        *value = (i ? *value << 8 : 0) | (*at + 1 + i < in.len ? in.ptr[*at + 1 + i] : 0);
+    *at += 1 + n;
+    return b;
+}
+
+/* Forms that the cursor leaves out on purpose: tags, floats, simple values, indefinite lengths,
+ * heads that are not minimal. `in` is well formed. */
+static bool has_left_out_form(struct span in)
+{
+    for (size_t at = 0; at < in.len;) {
+        size_t start = at;
+        uint64_t value;
+        unsigned b = raw_head(in, &at, &value), major = b >> 5;
+        size_t bytes = at - start;
+        bool word = b >= 0xf4 && b <= 0xf6; /* false, true, null */
+        if (major == 6 || (major == 7 && !word) || (b & 31) == 31)
             return true;
-    return major == 6 || (major == 7 && !word);
+        if ((bytes == 2 && value < 24) || (bytes == 3 && value <= UINT8_MAX) ||
+            (bytes == 5 && value <= UINT16_MAX) || (bytes == 9 && value <= UINT32_MAX))
+            return true;
+        if (major == 2 || major == 3)
+            at += value < in.len ? (size_t)value : in.len;
+    }
+    return false;
 }
 
 static bool round_trips(struct span in)
@@ -51,6 +68,8 @@ static bool round_trips(struct span in)
         break;
     case CBOR_NINT:
         cbor_out_int(&w, cbor_in_int(&c));
+        if (c.err == ERR_LIMIT) /* past 64 bits with a sign: passed over, never read */
+            return true;
         break;
     case CBOR_BSTR:
         cbor_out_bstr(&w, cbor_in_bstr(&c, SIZE_MAX));
@@ -85,7 +104,7 @@ static void cbor_row(struct runner *r, const struct entry *e, json_t *item)
     bool accepted = cbor_whole(buf_view(&bytes)) == ERR_OK;
     if (strcmp(e->expected, "invalid") == 0)
         count_one(r, e, !accepted, hex, "accepted, but it is not well formed");
-    else if (has_left_out_form(item, buf_view(&bytes)))
+    else if (has_left_out_form(buf_view(&bytes)))
         count_one(r, e, !accepted, hex, "accepted a form that we leave out");
     else
         count_one(r, e, accepted && round_trips(buf_view(&bytes)), hex,
@@ -94,9 +113,13 @@ static void cbor_row(struct runner *r, const struct entry *e, json_t *item)
 
 enum outcome run_cbor_vectors(struct runner *r, const struct entry *e)
 {
-    json_t *item, *rows = json_loadb((const char *)e->bytes.ptr, e->bytes.len, 0, NULL);
+    /* As reals, because the largest integers of CBOR are more than jansson keeps. */
+    json_t *item,
+        *rows = json_loadb((const char *)e->bytes.ptr, e->bytes.len, JSON_DECODE_INT_AS_REAL, NULL);
     size_t i;
 
+    if (json_array_size(rows) == 0)
+        count_one(r, e, false, "file", "is no list of tests");
     json_array_foreach(rows, i, item) cbor_row(r, e, item);
     json_decref(rows);
     return COUNTED;
