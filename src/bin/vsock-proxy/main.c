@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "bin/common/options.h"
-#include "proxy.h"
+#include "bin/vsock-proxy/proxy.h"
 
 #include "io/log.h"
 

@@ -1,7 +1,7 @@
 /* One client and its remote side: performs what relay_step() decides. */
 #include <stdlib.h>
 
-#include "proxy.h"
+#include "bin/vsock-proxy/proxy.h"
 
 #include "io/log.h"
 

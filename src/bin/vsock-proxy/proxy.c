@@ -1,4 +1,4 @@
-#include "proxy.h"
+#include "bin/vsock-proxy/proxy.h"
 
 #include "io/log.h"
 

@@ -36,7 +36,7 @@ report $? "--help shows the original's option"
 
 "$proxy" --vsock "unix:$dir" -c /etc/hosts 8000 127.0.0.1 1 2>"$dir/log" &
 pid=$!
-for i in 1 2 3 4 5 6 7 8 9 10; do
+for _ in 1 2 3 4 5 6 7 8 9 10; do
     [ -S "$dir/3.vsock_8000" ] && break
     sleep 0.1
 done
