@@ -1,0 +1,155 @@
+/* call_access.c - the request context of a call, and the question to the policies. */
+#include <stdio.h>
+
+#include "localkms/call.h"
+
+#define CONTEXT_PREFIX "kms:EncryptionContext:"
+
+void call_fact(struct call *c, struct span key, struct span value)
+{
+    c->fact_values[c->n_facts] = value;
+    c->facts[c->n_facts] =
+        (struct policy_fact){ .key = key, .values = &c->fact_values[c->n_facts], .n_values = 1 };
+    c->n_facts++;
+}
+
+void call_key_facts(struct call *c)
+{
+    call_fact(c, SPAN_LIT("kms:KeySpec"), SPAN_LIT("SYMMETRIC_DEFAULT"));
+    call_fact(c, SPAN_LIT("kms:KeyUsage"), SPAN_LIT("ENCRYPT_DECRYPT"));
+    call_fact(c, SPAN_LIT("kms:KeyOrigin"), SPAN_LIT("AWS_KMS"));
+    call_fact(c, SPAN_LIT("kms:MultiRegion"), SPAN_LIT("false"));
+}
+
+enum err call_crypto_facts(struct call *c)
+{
+    const struct context *context = &c->context;
+    size_t text_bytes = 0;
+    uint8_t *unused;
+
+    call_fact(c, SPAN_LIT("kms:EncryptionAlgorithm"), SPAN_LIT("SYMMETRIC_DEFAULT"));
+    if (context->n == 0)
+        return ERR_OK;
+    for (size_t i = 0; i < context->n; i++)
+        text_bytes += sizeof CONTEXT_PREFIX + context->pairs[i].name.len;
+    /* Room for all at once: views must not move. */
+    enum err r = buf_reserve(&c->fact_text, text_bytes, &unused);
+    for (size_t i = 0; i < context->n && r == ERR_OK; i++) {
+        size_t at = c->fact_text.len;
+        r = buf_append(&c->fact_text, SPAN_LIT(CONTEXT_PREFIX));
+        if (r == ERR_OK)
+            r = buf_append(&c->fact_text, context->pairs[i].name);
+        call_fact(c, span_from(buf_view(&c->fact_text), at), context->pairs[i].value);
+        c->context_names[i] = context->pairs[i].name;
+    }
+    c->facts[c->n_facts++] = (struct policy_fact){ .key = SPAN_LIT("kms:EncryptionContextKeys"),
+                                                   .values = c->context_names,
+                                                   .n_values = context->n };
+    return call_fail(c, r);
+}
+
+/* Of a session it is the role's ARN. */
+static enum err principal_arn(struct call *c, char out[static 256])
+{
+    const struct policy_caller *who = &c->who->caller;
+    int n = snprintf(out, 256, "%s", c->who->arn);
+
+    if (who->kind == POLICY_CALLER_SESSION)
+        n = snprintf(out, 256, "arn:%.*s:iam::%.*s:role/%.*s", (int)who->partition.len,
+                     (const char *)who->partition.ptr, (int)who->account.len,
+                     (const char *)who->account.ptr, (int)who->role.len,
+                     (const char *)who->role.ptr);
+    return n < 256 ? ERR_OK : fault_bare(&c->fault, FAULT_INTERNAL);
+}
+
+static void common_facts(struct call *c, const char *arn)
+{
+    call_fact(c, SPAN_LIT("kms:CallerAccount"), c->who->caller.account);
+    call_fact(c, SPAN_LIT("aws:PrincipalAccount"), c->who->caller.account);
+    call_fact(c, SPAN_LIT("aws:PrincipalArn"), span_str(arn));
+    call_fact(c, SPAN_LIT("aws:SecureTransport"), SPAN_LIT("true"));
+    call_fact(c, SPAN_LIT("aws:RequestedRegion"), span_str(c->k->region));
+    if (c->key)
+        call_key_facts(c);
+}
+
+static struct access_question question(const struct call *c, const char *action,
+                                       const struct policy *key_policy, struct span resource)
+{
+    return (struct access_question){
+        .rq = {
+            .caller = &c->who->caller,
+            .action = span_str(action),
+            .resource = resource,
+            .facts = c->facts,
+            .n_facts = c->n_facts,
+        },
+        .key = key_policy,
+        .key_account = span_str(c->k->account),
+        .identity = c->who->policies,
+        .n_identity = c->who->n_policies,
+    };
+}
+
+enum err call_authorize(struct call *c, const char *action)
+{
+    char arn[256];
+    struct access answer;
+
+    enum err r = principal_arn(c, arn);
+    if (r != ERR_OK)
+        return r;
+    size_t n_facts = c->n_facts;
+    common_facts(c, arn);
+    const struct access_question q = question(c, action, c->key ? c->key->policy : NULL,
+                                              c->key ? span_str(c->key_arn) : SPAN_LIT("*"));
+    access_decide(&q, &answer);
+    if (answer.reason != ACCESS_ALLOWED) {
+        if (access_explain(&answer, &c->note->explain) != ERR_OK)
+            buf_reset(&c->note->explain);
+        r = access_fault(&answer, &q.rq, &c->fault);
+    }
+    c->n_facts = n_facts; /* `arn` ends here */
+    if (r != ERR_OK)
+        return r;
+    return c->dry_run ? fault_set(&c->fault, FAULT_DRY_RUN,
+                                  "The request would have succeeded, but the DryRun option is set.")
+                      : ERR_OK;
+}
+
+enum err call_check_lockout(struct call *c, const struct policy *key_policy, struct span resource)
+{
+    char arn[256];
+    struct access answer;
+
+    enum err r = principal_arn(c, arn);
+    if (r != ERR_OK)
+        return r;
+    size_t n_facts = c->n_facts;
+    common_facts(c, arn);
+    struct access_question q = question(c, "kms:PutKeyPolicy", key_policy, resource);
+    q.rq.lasting = true;
+    access_decide(&q, &answer);
+    if (answer.reason != ACCESS_ALLOWED && access_explain(&answer, &c->note->explain) != ERR_OK)
+        buf_reset(&c->note->explain);
+    c->n_facts = n_facts;
+    return answer.reason == ACCESS_ALLOWED ? ERR_OK
+                                           : fault_set(&c->fault, FAULT_MALFORMED_POLICY,
+                                                       "The new key policy will not allow you to "
+                                                       "update the key policy in the future.");
+}
+
+enum err call_check_state(struct call *c)
+{
+    switch (c->key->row.state) {
+    case KEY_ENABLED:
+        return ERR_OK;
+    case KEY_DISABLED:
+        return fault_set(&c->fault, FAULT_DISABLED, "%s is disabled.", c->key_arn);
+    case KEY_PENDING_DELETION:
+        return fault_set(&c->fault, FAULT_INVALID_STATE, "%s is pending deletion.", c->key_arn);
+    case KEY_PENDING_IMPORT:
+        return fault_set(&c->fault, FAULT_INVALID_STATE, "%s is pending import.", c->key_arn);
+    }
+    return fault_bare(&c->fault, FAULT_INTERNAL);
+}

@@ -1,0 +1,259 @@
+#include "localkms/localkms.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "localkms/auth.h"
+#include "localkms/call.h"
+#include "sigv4/sigv4.h"
+
+enum { DATE_BYTES = 29, ANSWER_MAX_BYTES = LOCALKMS_RESPONSE_MAX_BYTES - 4096, DAY_S = 86400 };
+
+#define TARGET_PREFIX "TrentService."
+
+static const struct operation {
+    const char *name;
+    call_fn *fn;
+    bool empty_answer; /* no output shape: 200 with an empty body */
+} operations[] = {
+    { "CreateKey", op_create_key, false },
+    { "Decrypt", op_decrypt, false },
+    { "DescribeKey", op_describe_key, false },
+    { "Encrypt", op_encrypt, false },
+    { "GenerateDataKey", op_generate_data_key, false },
+    { "GenerateRandom", op_generate_random, false },
+    { "GetKeyPolicy", op_get_key_policy, false },
+    { "ListKeys", op_list_keys, false },
+    { "PutKeyPolicy", op_put_key_policy, true },
+};
+enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
+
+static const struct operation *find_operation(const struct http1_head *head)
+{
+    struct span target = http1_header_get(head, "x-amz-target");
+
+    if (!span_is(head->method, "POST") || !span_is(head->target, "/") ||
+        !span_starts(target, TARGET_PREFIX))
+        return NULL;
+    target = span_from(target, sizeof TARGET_PREFIX - 1);
+    for (size_t i = 0; i < N_OPERATIONS; i++)
+        if (span_is(target, operations[i].name))
+            return &operations[i];
+    return NULL;
+}
+
+static bool copy_word(char *out, size_t size, struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!((s.ptr[i] >= 'a' && s.ptr[i] <= 'z') || (s.ptr[i] >= '0' && s.ptr[i] <= '9') ||
+              s.ptr[i] == '-'))
+            return false;
+    if (s.len == 0 || s.len >= size)
+        return false;
+    memcpy(out, s.ptr, s.len);
+    out[s.len] = '\0';
+    return true;
+}
+
+static enum err fill(struct crypto *cx, const struct localkms_settings *s, struct localkms *k,
+                     struct why *why)
+{
+    uint64_t unused;
+
+    if (!copy_word(k->region, sizeof k->region, s->region))
+        return why_fail(why, ERR_MALFORMED, "region", 0);
+    if (s->account.len != LOCALKMS_ACCOUNT_DIGITS ||
+        span_to_u64(s->account, UINT64_MAX, &unused) != ERR_OK ||
+        !copy_word(k->account, sizeof k->account, s->account))
+        return why_fail(why, ERR_MALFORMED, "account", 0);
+    if (!copy_word(k->partition, sizeof k->partition, s->partition))
+        return why_fail(why, ERR_MALFORMED, "partition", 0);
+    k->cx = cx;
+    k->form = s->form;
+    k->call = calloc(1, sizeof *k->call);
+    if (!k->call)
+        return ERR_NOMEM;
+    enum err r = vault_new(cx, s->store, s->master_key, &k->vault);
+    if (r != ERR_OK)
+        return why_fail(why, r, "master key", 0);
+    r = recipients_new(s->roots, s->n_roots, &k->recipients);
+    return r == ERR_OK ? ERR_OK : why_fail(why, r, "attestation roots", 0);
+}
+
+enum err localkms_new(struct crypto *cx, const struct localkms_settings *s, struct localkms **out,
+                      struct why *why)
+{
+    struct localkms *k = calloc(1, sizeof *k);
+
+    if (!k)
+        return ERR_NOMEM;
+    enum err r = fill(cx, s, k, why);
+    if (r != ERR_OK) {
+        localkms_free(k);
+        return r;
+    }
+    *out = k;
+    return ERR_OK;
+}
+
+void localkms_free(struct localkms *k)
+{
+    if (!k)
+        return;
+    principals_clear(&k->principals);
+    recipients_free(k->recipients);
+    vault_free(k->vault);
+    free(k->call);
+    free(k);
+}
+
+enum err localkms_set_principals(struct localkms *k, struct span json, struct why *why)
+{
+    struct principals fresh;
+
+    enum err r = principals_parse(json, &fresh, why);
+    if (r != ERR_OK)
+        return r;
+    principals_clear(&k->principals);
+    k->principals = fresh;
+    return ERR_OK;
+}
+
+void localkms_note_clear(struct localkms_note *note)
+{
+    buf_clear(&note->message);
+    buf_clear(&note->explain);
+}
+
+static void call_begin(struct localkms *k, int64_t now_ms, struct localkms_note *note)
+{
+    struct call *c = k->call;
+
+    c->k = k;
+    c->cx = k->cx;
+    c->now_ms = now_ms;
+    c->who = NULL;
+    c->note = note;
+    c->fault = FAULT_INIT;
+    c->in.n = 0;
+    c->in.scratch = BUF_INIT(0);
+    c->context.n = 0;
+    c->context.scratch = BUF_INIT(0);
+    c->context_bytes = BUF_INIT(CONTEXT_CANONICAL_MAX_BYTES);
+    c->recipient = NULL;
+    c->key = NULL;
+    c->key_arn[0] = '\0';
+    c->dry_run = false;
+    c->n_facts = 0;
+    c->fact_text = BUF_INIT(FACT_TEXT_MAX_BYTES);
+}
+
+static void call_end(struct call *c)
+{
+    fault_clear(&c->fault);
+    input_clear(&c->in);
+    context_clear(&c->context);
+    buf_clear(&c->context_bytes);
+    buf_clear(&c->fact_text);
+}
+
+/* The operation's answer into `answer`, or the fault into c->fault. */
+static enum err perform(struct call *c, const struct http1_head *head, struct span body,
+                        const struct operation *op, struct buf *answer)
+{
+    const struct auth_request auth = {
+        .head = head,
+        .body = body,
+        .region = span_str(c->k->region),
+        .now_s = c->now_ms / 1000,
+    };
+
+    if (!op)
+        return fault_bare(&c->fault, FAULT_UNKNOWN_OPERATION);
+    enum err r = auth_check(c->cx, &auth, &c->k->principals, &c->who, &c->fault);
+    if (r != ERR_OK)
+        return r;
+    c->note->caller = c->who->arn;
+    r = input_parse(body, &c->in, &c->fault);
+    if (r != ERR_OK)
+        return r;
+    c->out = json_out_init(answer);
+    json_out_object(&c->out);
+    r = op->fn(c);
+    if (r != ERR_OK)
+        return r;
+    json_out_object_end(&c->out);
+    if (op->empty_answer)
+        buf_reset(answer);
+    return call_fail(c, json_out_end(&c->out));
+}
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7), out of SigV4's form of the same time.
+ */
+static void http_date(int64_t now_s, char out[static DATE_BYTES + 1])
+{
+    static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970-01-01 was a Thursday */
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    char t[SIGV4_TIME_BYTES + 1];
+
+    sigv4_time_write(now_s, t);
+    unsigned month = (unsigned)(t[4] - '0') * 10 + (unsigned)(t[5] - '0') - 1;
+    snprintf(out, DATE_BYTES + 1, "%.3s, %.2s %.3s %.4s %.2s:%.2s:%.2s GMT",
+             days + 3 * (now_s / DAY_S % 7), t + 6, months + 3 * month, t, t + 9, t + 11, t + 13);
+}
+
+static enum err respond(const struct http1_head *head, int64_t now_ms, struct span body,
+                        struct buf *response, const struct localkms_note *note)
+{
+    char date[DATE_BYTES + 1];
+    struct http1_header headers[] = {
+        { SPAN_LIT("Content-Type"), SPAN_LIT("application/x-amz-json-1.1") },
+        { SPAN_LIT("x-amzn-RequestId"), span_str(note->request_id) },
+        { SPAN_LIT("Date"), SPAN_LIT("") },
+        { SPAN_LIT("Connection"), SPAN_LIT("close") },
+    };
+
+    http_date(now_ms / 1000, date);
+    headers[2].value = span_str(date);
+    return http1_response_write(response, note->status, headers, head->keep_alive ? 3 : 4, body);
+}
+
+static enum err write_fault(struct call *c, struct localkms_note *note, struct buf *answer)
+{
+    buf_reset(answer);
+    note->error = fault_name(c->fault.kind);
+    note->status = fault_status(c->fault.kind);
+    /* A log without the text is better than no answer. */
+    if (buf_append(&note->message, buf_view(&c->fault.text)) != ERR_OK)
+        buf_reset(&note->message);
+    return fault_write(&c->fault, answer);
+}
+
+enum err localkms_handle(struct localkms *k, const struct http1_head *head, struct span body,
+                         int64_t now_ms, struct buf *response, struct localkms_note *note)
+{
+    AUTO(buf_clear) struct buf answer = BUF_INIT(ANSWER_MAX_BYTES);
+    const struct operation *op = find_operation(head);
+    struct call *c = k->call;
+
+    buf_reset(&note->message);
+    buf_reset(&note->explain);
+    *note = (struct localkms_note){
+        .operation = op ? op->name : "",
+        .error = "",
+        .status = 200,
+        .caller = "",
+        .module_id = "",
+        .message = note->message,
+        .explain = note->explain,
+    };
+    enum err r = uuid_new(k->cx, note->request_id);
+    if (r != ERR_OK)
+        return r;
+    call_begin(k, now_ms, note);
+    r = call_fail(c, perform(c, head, body, op, &answer));
+    if (r != ERR_OK)
+        r = write_fault(c, note, &answer);
+    call_end(c);
+    return r == ERR_OK ? respond(head, now_ms, buf_view(&answer), response, note) : r;
+}

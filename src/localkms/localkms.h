@@ -1,0 +1,74 @@
+/* localkms.h - a KMS that says no for the right reasons: one HTTP request in, one response out.
+ *
+ * Pure but for the key store behind keystore.h. Speaks AWS JSON 1.1 as in the kms-recipient
+ * reference: CreateKey, DescribeKey, ListKeys, PutKeyPolicy, GetKeyPolicy, Encrypt, Decrypt,
+ * GenerateDataKey, GenerateRandom; every other operation is an UnknownOperationException. Order of
+ * checks: operation, signature, members, attestation document, key, policy, key state,
+ * cryptography.
+ *
+ * Differs from KMS: symmetric keys of one kind only, no aliases and no grants yet, principals in
+ * policies need not exist, no quotas, a policy is given back as it was put. One thread.
+ */
+#ifndef LOCALKMS_LOCALKMS_H
+#define LOCALKMS_LOCALKMS_H
+
+#include "cms/cms.h"
+#include "crypto/crypto.h"
+#include "http1/http1.h"
+#include "localkms/keystore.h"
+
+enum {
+    LOCALKMS_BODY_MAX_BYTES = 512 << 10,
+    LOCALKMS_RESPONSE_MAX_BYTES = 256 << 10,
+    LOCALKMS_ACCOUNT_DIGITS = 12,
+    LOCALKMS_REGION_MAX_BYTES = 32,
+    LOCALKMS_TEXT_MAX_BYTES = 16384, /* of an explanation */
+};
+
+struct localkms;
+
+struct localkms_settings {
+    struct span region, account, partition; /* "us-east-1", 12 digits, "aws" */
+    const struct span *roots;               /* trusted attestation roots, DER */
+    size_t n_roots;
+    struct span master_key; /* 32 bytes; wraps the material in the store */
+    enum cms_form form;     /* of CiphertextForRecipient */
+    const struct keystore *store;
+};
+
+/* ERR_MALFORMED (why: "region", "account", ...), ERR_NOMEM, ERR_INTERNAL. `cx` must live longer. */
+MUST_USE enum err localkms_new(struct crypto *cx, const struct localkms_settings *s,
+                               struct localkms **out, struct why *why);
+void localkms_free(struct localkms *k); /* NULL is fine */
+
+/* Replace the list of principals (principals.h says what is in it); on failure the old one stays.
+ * Without any, every request is refused. */
+MUST_USE enum err localkms_set_principals(struct localkms *k, struct span json, struct why *why);
+
+/* What to log about a request. Texts live until the next call here; nothing in it is secret. */
+struct localkms_note {
+    const char *operation; /* "Decrypt", or "" for none that we know */
+    const char *error;     /* "AccessDeniedException", or "" */
+    unsigned status;
+    char request_id[KEY_ID_BYTES + 1];
+    const char *caller; /* ARN, or "" if not authenticated */
+    char key_id[KEY_ID_BYTES + 1];
+    bool attested, debug_enclave;
+    const char *module_id;
+    struct buf message; /* as sent to the caller */
+    struct buf explain; /* of a refusal by policy: what decided, what would have matched */
+};
+
+#define LOCALKMS_NOTE_INIT                                                                         \
+    ((struct localkms_note){ .message = BUF_INIT(LOCALKMS_TEXT_MAX_BYTES),                         \
+                             .explain = BUF_INIT(LOCALKMS_TEXT_MAX_BYTES) })
+void localkms_note_clear(struct localkms_note *note);
+
+/* Answer one request; the whole response is appended. Only ERR_NOMEM, ERR_LIMIT (`response` is
+ * full), ERR_CRYPTO: then nothing was appended and the connection has to be closed. `now_ms`: unix.
+ */
+MUST_USE enum err localkms_handle(struct localkms *k, const struct http1_head *head,
+                                  struct span body, int64_t now_ms, struct buf *response,
+                                  struct localkms_note *note);
+
+#endif

@@ -1,0 +1,50 @@
+/* recipient.h - the Recipient member: a document, fully verified, as facts for policies and as the
+ * key to encrypt an answer to.
+ *
+ * Source: kms-recipient reference section 2, kms-policy section 3. A document counts as long as its
+ * certificates are valid; no other freshness is asked for, as with KMS. What was verified is kept
+ * by the document's SHA-256 within that validity, since a client sends one document with many
+ * requests. Every failure is a ValidationException (the real wording is not known; ours says which
+ * check).
+ */
+#ifndef LOCALKMS_RECIPIENT_H
+#define LOCALKMS_RECIPIENT_H
+
+#include "attest/chain.h"
+#include "cms/cms.h"
+#include "crypto/hash.h"
+#include "localkms/fault.h"
+#include "localkms/input.h"
+#include "localkms/policy.h"
+
+enum {
+    RECIPIENT_KEPT_MAX = 64,
+    RECIPIENT_FACTS_MAX = ATTEST_PCRS + 1, /* and ImageSha384 */
+    RECIPIENT_DOCUMENT_MAX_BYTES = 262144, /* of the service model; real ones are far smaller */
+};
+
+struct recipient {
+    uint8_t digest[SHA256_BYTES];
+    int64_t valid_from_s, valid_to_s;
+    uint64_t used;
+    bool is_debug;
+    char module_id[ATTEST_MODULE_ID_MAX + 1];
+    struct cms_recipient to;
+    struct policy_fact facts[RECIPIENT_FACTS_MAX];
+    size_t n_facts;
+    struct span values[ATTEST_PCRS]; /* lower-case hexadecimal, in `hex` */
+    char hex[ATTEST_PCRS][2 * ATTEST_PCR_BYTES + 1];
+};
+
+struct recipients; /* the trusted roots and what is kept */
+
+/* `roots`: DER, copied; at least one. ERR_NOMEM, ERR_INTERNAL. */
+MUST_USE enum err recipients_new(const struct span *roots, size_t n, struct recipients **out);
+void recipients_free(struct recipients *rs); /* NULL is fine */
+
+/* `object`: the bytes of the member, or absent: then *out is NULL. *out lives until the next call
+ * here. ERR_DENIED: *f. */
+MUST_USE enum err recipient_take(struct crypto *cx, struct recipients *rs, struct span object,
+                                 int64_t now_s, const struct recipient **out, struct fault *f);
+
+#endif
