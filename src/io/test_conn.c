@@ -192,6 +192,13 @@ static void deadline_of_the_owner(void **state)
     assert_string_equal(p.what, "timed out");
     UNTIL(bench.peers[0].eofs == 1);
     peer_done(&p);
+    /* Set before it is connected: still the owner's afterwards. */
+    peer_connect(&p, &to, NULL, IN_MAX);
+    conn_set_deadline(p.c, clock_mono_ns() + 20 * NS_PER_MS);
+    UNTIL(p.closes);
+    assert_int_equal(p.opens, 1);
+    assert_int_equal(p.r, ERR_TIMEOUT);
+    peer_done(&p);
     /* Taken back in time. */
     peer_connect(&p, &to, NULL, IN_MAX);
     conn_set_deadline(p.c, clock_mono_ns() + 5 * NS_PER_MS);
@@ -242,6 +249,39 @@ static void answer_before_the_end(void **state)
     t_assert_buf(&p->got, "refused: too long");
     assert_int_equal(p->r, ERR_IO);
     assert_non_null(p->what);
+}
+
+/* The same when the write fails before the answer was looked at. */
+static void answer_before_a_failed_write(void **state)
+{
+    (void)state;
+    struct addr to = listen_kind("unix", IN_MAX, 4);
+    int fd = raw_client(&to);
+    struct peer *p = &bench.peers[0];
+    assert_int_equal(write(fd, "refused", 7), 7);
+    close(fd);
+    peer_send(p, SPAN_LIT("x"));
+    UNTIL(p->closes);
+    t_assert_buf(&p->got, "refused");
+    assert_int_equal(p->r, ERR_IO);
+    assert_string_equal(p->what, "connection closed by the peer");
+}
+
+static void empty_buffer_is_given_back(void **state)
+{
+    (void)state;
+    bench.hold = true;
+    struct addr to = listen_kind("unix", IN_MAX, 4);
+    int fd = raw_client(&to);
+    struct buf *in = conn_in(bench.peers[0].c);
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    UNTIL(in->len == 10);
+    assert_true(in->cap >= 10);
+    buf_reset(in);
+    assert_true(in->cap > 0);
+    conn_resume(bench.peers[0].c);
+    UNTIL(in->cap == 0);
+    close(fd);
 }
 
 static void close_in_each_callback(void **state)
@@ -322,6 +362,8 @@ int main(void)
         ON_BENCH(deadline_of_the_owner),
         ON_BENCH(peer_resets),
         ON_BENCH(answer_before_the_end),
+        ON_BENCH(answer_before_a_failed_write),
+        ON_BENCH(empty_buffer_is_given_back),
         ON_BENCH(close_in_each_callback),
         ON_BENCH(closing_is_told_from_the_loop),
         ON_BENCH(a_drip_does_not_hold_up_others),
