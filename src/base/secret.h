@@ -2,7 +2,8 @@
  *
  * Only secret_view() turns a secret into a span, so `grep secret_view` is the audit. Locking is
  * best effort (RLIMIT_MEMLOCK may be small on a laptop; an enclave has no swap); wiping and keeping
- * out of dumps are not. The zero value is an empty secret.
+ * out of dumps are not. The zero value is an empty secret. A few wiped pages are kept for the next
+ * ones.
  */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H

@@ -88,9 +88,32 @@ static void not_dumped_and_wiped_on_fork(void **state)
     assert_true(span_is(secret_view(&s), "inherit me"));
 }
 
+/* More than are kept for reuse; each is wiped, zero when new, and nobody else's. */
+static void reused_pages_are_clean(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    struct secret all[N];
+
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < N; i++) {
+            assert_int_equal(secret_new(4096, &all[i]), ERR_OK);
+            for (size_t k = 0; k < 4096; k++)
+                assert_int_equal(all[i].ptr[k], 0);
+            memset(all[i].ptr, (int)i + 1, 4096);
+            assert_true(mapping_has(all[i].ptr, " dd"));
+        }
+        for (size_t i = 0; i < N; i++) {
+            assert_int_equal(all[i].ptr[0], i + 1);
+            secret_clear(&all[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reused_pages_are_clean),
         cmocka_unit_test(holds_bytes),
         cmocka_unit_test(limits),
         cmocka_unit_test(not_dumped_and_wiped_on_fork),
