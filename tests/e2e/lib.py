@@ -216,6 +216,11 @@ def missing_programs(names=PARTS):
     return [n for n in names if not os.access(os.path.join(BIN, n), os.X_OK)]
 
 
+def measure_options(image=None):
+    """The service as the second ramdisk of an image, as `nitroseal local` measures it."""
+    return ["--cmdline", "reboot=k", "--ramdisk", "/dev/null", "--ramdisk", image or os.path.realpath(os.path.join(BIN, "nitroseald"))]
+
+
 class Stack:
     """NSM, KMS, relay and service, each a Program that a test may kill and start again.
 
@@ -253,12 +258,12 @@ class Stack:
     def log_of(self, name):
         return self.path("log", name + ".log")
 
-    def start_nsm(self, name="nsm", options=None):
-        state, sock = self.path(name), self.path(name + ".sock")
-        os.makedirs(state, mode=0o700, exist_ok=True)
-        p = Program("nitroseal-nsm", ["--socket", sock, "--state", state, "--region", REGION, "--cmdline", "reboot=k",
-                                      "--ramdisk", "/dev/null", "--ramdisk", os.path.realpath(os.path.join(BIN, "nitroseald")),
-                                      *(self.nsm_options if options is None else options)], log=self.log_of(name))
+    def start_nsm(self, name="nsm", options=None, image=None):
+        """Another name is another enclave on the same hardware: the same root, a socket of its own."""
+        sock = self.path(name + ".sock")
+        p = Program("nitroseal-nsm", ["--socket", sock, "--state", self.path("nsm"), "--region", REGION,
+                                      *measure_options(image), *(self.nsm_options if options is None else options)],
+                    log=self.log_of(name))
         until(lambda: self.answers(sock, socket.SOCK_SEQPACKET) or not p.alive(), what=name)
         if not p.alive():
             raise RuntimeError("nitroseal-nsm left: " + p.text())
@@ -291,10 +296,9 @@ class Stack:
         except OSError:
             return False
 
-    def measured(self, name="nsm"):
-        """PCRs that the software NSM has for its image."""
-        status, out, err = run("nitroseal-nsm", "--print-pcrs", "--cmdline", "reboot=k", "--ramdisk", "/dev/null",
-                               "--ramdisk", os.path.realpath(os.path.join(BIN, "nitroseald")))
+    def measured(self, image=None):
+        """PCRs that the software NSM has for an image."""
+        status, out, err = run("nitroseal-nsm", "--print-pcrs", *measure_options(image))
         if status != 0:
             raise RuntimeError(err)
         return json.loads(out)
