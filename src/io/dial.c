@@ -130,7 +130,7 @@ static enum err bind_to(int fd, const struct addr *a, const struct sock_name *n,
     return ERR_OK;
 }
 
-enum err addr_listen(const struct addr *a, int backlog, int *fd, struct why *why)
+enum err sock_listen(const struct addr *a, int type, int backlog, int *fd, struct why *why)
 {
     struct sock_name names[SOCK_NAMES_MAX];
 
@@ -143,7 +143,7 @@ enum err addr_listen(const struct addr *a, int backlog, int *fd, struct why *why
     }
     (void)sock_names(a, names);
     AUTO(fd_close)
-    int s = socket(names[0].sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int s = socket(names[0].sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s < 0)
         return why_fail(why, ERR_IO, errno_what(errno), 0);
     enum err r = bind_to(s, a, &names[0], why);
@@ -154,4 +154,9 @@ enum err addr_listen(const struct addr *a, int backlog, int *fd, struct why *why
     *fd = s;
     s = -1;
     return ERR_OK;
+}
+
+enum err addr_listen(const struct addr *a, int backlog, int *fd, struct why *why)
+{
+    return sock_listen(a, SOCK_STREAM, backlog, fd, why);
 }

@@ -23,6 +23,9 @@ unsigned sock_names(const struct addr *a, struct sock_name out[static SOCK_NAMES
  * writable, then ask sock_error(). Else the errno; EAGAIN: try again a little later. *fd is set for
  * the first two only. */
 MUST_USE int sock_connect(const struct sock_name *n, int *fd);
+/* addr_listen() for a socket of another type. */
+MUST_USE enum err sock_listen(const struct addr *a, int type, int backlog, int *fd,
+                              struct why *why);
 /* SO_ERROR. */
 MUST_USE int sock_error(int fd);
 /* The text for an errno of connecting: AF_VSOCK says ECONNRESET where nobody listens. */
