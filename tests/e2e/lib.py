@@ -141,13 +141,14 @@ def private_folder(prefix="ns-"):
 # --- KMS from outside ----------------------------------------------------------------------------------------------
 
 class Principal:
-    def __init__(self, name, access_key_id, secret, token=None):
+    def __init__(self, name, access_key_id, secret, token=None, policies=None):
         self.arn = f"arn:aws:iam::{ACCOUNT}:user/{name}"
-        self.id, self.secret, self.token = access_key_id, secret, token
+        self.id, self.secret, self.token, self.policies = access_key_id, secret, token, policies
 
     def entry(self):
-        e = {"access_key_id": self.id, "secret_access_key": self.secret, "arn": self.arn}
-        return {**e, "session_token": self.token} if self.token else e
+        e = {"access_key_id": self.id, "secret_access_key": self.secret, "arn": self.arn,
+             "session_token": self.token, "policies": self.policies}
+        return {k: v for k, v in e.items() if v}
 
     def seed(self):
         return {"access_key_id": self.id, "secret_access_key": self.secret, "session_token": self.token or ""}
@@ -232,7 +233,8 @@ class Stack:
         self.v = os.path.join(self.dir, "v")
         for name in ("v", "log", "nsm", "kms"):
             os.makedirs(os.path.join(self.dir, name), mode=0o700, exist_ok=True)
-        self.admin = Principal("admin", "AKIDADMINADMINADMIN0", base64.b64encode(os.urandom(30)).decode())
+        everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
+        self.admin = Principal("admin", "AKIDADMINADMINADMIN0", base64.b64encode(os.urandom(30)).decode(), policies=[everything])
         self.app = Principal("app", "AKIDAPPAPPAPPAPPAPP0", base64.b64encode(os.urandom(30)).decode())
         self.service_options, self.service_env = list(service_options), dict(service_env or {})
         self.nsm_options, self.log_level = list(nsm_options), log_level
