@@ -194,16 +194,13 @@ static int core_make(const struct options *o, struct kms *k)
     struct keystore store = keystore_sqlite_interface(k->store);
     struct span roots[ROOTS_MAX];
     struct why why = { 0 };
-    const char *partition = span_starts(span_str(k->region), "cn-")       ? "aws-cn"
-                            : span_starts(span_str(k->region), "us-gov-") ? "aws-us-gov"
-                                                                          : "aws";
 
     for (size_t i = 0; i < k->n_roots; i++)
         roots[i] = buf_view(&k->roots[i]);
     const struct localkms_settings s = {
         .region = span_str(k->region),
         .account = span_str(option_text(o, "account")),
-        .partition = span_str(partition),
+        .partition = span_str(state_partition(k->region).name),
         .roots = roots,
         .n_roots = k->n_roots,
         .master_key = secret_view(&k->state.master_key),

@@ -172,21 +172,26 @@ enum err state_open(struct crypto *cx, const char *dir, int64_t now_s, struct st
     return r == ERR_OK ? ca_take(cx, dir, now_s, out, why) : r;
 }
 
-/* dnsSuffix of the region's partition (botocore's partitions.json). */
-static const char *suffix_of(const char *region)
+struct region_partition state_partition(const char *region)
 {
     static const struct {
-        const char *prefix, *suffix;
-    } partitions[] = {
-        { "cn-", "amazonaws.com.cn" },    { "eusc-", "amazonaws.eu" },
-        { "us-iso-", "c2s.ic.gov" },      { "us-isob-", "sc2s.sgov.gov" },
-        { "eu-isoe-", "cloud.adc-e.uk" }, { "us-isof-", "csp.hci.ic.gov" },
+        const char *prefix;
+        struct region_partition p;
+    } table[] = {
+        { "cn-", { "aws-cn", "amazonaws.com.cn" } },
+        { "us-gov-", { "aws-us-gov", "amazonaws.com" } },
+        { "eusc-", { "aws-eusc", "amazonaws.eu" } },
+        { "us-iso-", { "aws-iso", "c2s.ic.gov" } },
+        { "us-isob-", { "aws-iso-b", "sc2s.sgov.gov" } },
+        { "eu-isoe-", { "aws-iso-e", "cloud.adc-e.uk" } },
+        { "us-isof-", { "aws-iso-f", "csp.hci.ic.gov" } },
+        { "", { "aws", "amazonaws.com" } },
     };
+    size_t i = 0;
 
-    for (size_t i = 0; i < sizeof partitions / sizeof partitions[0]; i++)
-        if (span_starts(span_str(region), partitions[i].prefix))
-            return partitions[i].suffix;
-    return "amazonaws.com";
+    while (!span_starts(span_str(region), table[i].prefix))
+        i++;
+    return table[i].p;
 }
 
 enum err state_server_cert(struct crypto *cx, const struct state *st, const char *region,
@@ -200,7 +205,7 @@ enum err state_server_cert(struct crypto *cx, const struct state *st, const char
     AUTO(buf_clear) struct buf der = BUF_INIT(CERT_MAX_BYTES);
     char name[NAME_MAX_BYTES];
 
-    snprintf(name, sizeof name, "kms.%s.%s", region, suffix_of(region));
+    snprintf(name, sizeof name, "kms.%s.%s", region, state_partition(region).dns_suffix);
     const char *const dns[] = { "localhost", name, NULL };
     const char *const ip[] = { "127.0.0.1", "::1", NULL };
     enum err r = ec_key_parse_pem(cx, buf_view(&st->ca_key_pem), &ca_key, why);

@@ -35,6 +35,12 @@ MUST_USE enum err state_path(const char *dir, const char *name, char out[static 
 MUST_USE enum err state_open(struct crypto *cx, const char *dir, int64_t now_s, struct state *out,
                              struct why *why);
 
+/* The partition that a region is in, by its prefix (credentials reference section 6). */
+struct region_partition {
+    const char *name, *dns_suffix; /* "aws", "amazonaws.com" */
+};
+struct region_partition state_partition(const char *region);
+
 /* A fresh certificate under the CA for localhost, 127.0.0.1, ::1 and KMS's name in the region;
  * chain and private key in PEM, appended. */
 MUST_USE enum err state_server_cert(struct crypto *cx, const struct state *st, const char *region,

@@ -169,6 +169,16 @@ static void names(void **state)
     assert_int_equal(shake(&st, "us-east-1", "example.org", &why), ERR_VERIFY);
 }
 
+static void partitions(void **state)
+{
+    (void)state;
+    assert_string_equal(state_partition("eu-west-1").name, "aws");
+    assert_string_equal(state_partition("us-gov-west-1").name, "aws-us-gov");
+    assert_string_equal(state_partition("cn-north-1").name, "aws-cn");
+    assert_string_equal(state_partition("us-isob-east-1").name, "aws-iso-b");
+    assert_string_equal(state_partition("us-iso-east-1").dns_suffix, "c2s.ic.gov");
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -188,7 +198,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, folder_up, folder_down)
     const struct CMUnitTest tests[] = {
         CASE(made_once),          CASE(in_use), CASE(secrets_that_others_read),
-        CASE(damaged_master_key), CASE(names),
+        CASE(damaged_master_key), CASE(names),  cmocka_unit_test(partitions),
     };
 
     return cmocka_run_group_tests_name("kms_state", tests, setup, teardown);

@@ -1,0 +1,226 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "localkms/keystore_sqlite.h"
+#include "testing/t.h"
+
+struct world {
+    char dir[64], path[96];
+    struct keystore_sqlite *db;
+    struct keystore store;
+};
+
+static void reopen(struct world *w)
+{
+    keystore_sqlite_close(w->db);
+    w->db = NULL;
+    assert_int_equal(keystore_sqlite_open(w->path, &w->db, NULL), ERR_OK);
+    w->store = keystore_sqlite_interface(w->db);
+}
+
+static int world_up(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    if (!w)
+        return -1;
+    snprintf(w->dir, sizeof w->dir, "/tmp/nitroseal-test-XXXXXX");
+    if (!mkdtemp(w->dir))
+        return -1;
+    snprintf(w->path, sizeof w->path, "%s/keys.db", w->dir);
+    reopen(w);
+    *state = w;
+    return 0;
+}
+
+static int world_down(void **state)
+{
+    static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
+    struct world *w = *state;
+    char path[128];
+
+    keystore_sqlite_close(w->db);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", w->path, ends[i]);
+        (void)unlink(path);
+    }
+    int r = rmdir(w->dir);
+    free(w);
+    return r;
+}
+
+/* Row number `i`, ids in ascending order. */
+static void fill(struct key_row *row, unsigned i)
+{
+    snprintf(row->id, sizeof row->id, "%08x-0000-4000-8000-000000000000", i);
+    row->created_ms = 1700000000123 + i;
+    row->state = KEY_ENABLED;
+    row->material = 1;
+    assert_int_equal(buf_append_str(&row->description, "caf\xc3\xa9 'x'; DROP TABLE keys"), ERR_OK);
+    assert_int_equal(buf_append_str(&row->policy, "{\"a\":1}"), ERR_OK);
+    for (uint8_t b = 0; b < KEY_WRAPPED_BYTES; b++) /* NULs among them */
+        assert_int_equal(buf_append_byte(&row->wrapped, (uint8_t)(b + i)), ERR_OK);
+}
+
+static void insert(struct world *w, unsigned i)
+{
+    AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
+
+    fill(&row, i);
+    assert_int_equal(w->store.insert(w->store.arg, &row), ERR_OK);
+}
+
+static void assert_row(struct world *w, unsigned i, const char *policy)
+{
+    AUTO(key_row_clear) struct key_row want = KEY_ROW_INIT;
+    AUTO(key_row_clear) struct key_row got = KEY_ROW_INIT;
+    bool found = false;
+
+    fill(&want, i);
+    assert_int_equal(w->store.find(w->store.arg, want.id, &got, &found), ERR_OK);
+    assert_true(found);
+    assert_string_equal(got.id, want.id);
+    assert_int_equal(got.created_ms, want.created_ms);
+    assert_int_equal(got.state, want.state);
+    assert_int_equal(got.material, want.material);
+    t_assert_span(buf_view(&got.description), buf_view(&want.description));
+    t_assert_buf(&got.policy, policy);
+    t_assert_span(buf_view(&got.wrapped), buf_view(&want.wrapped));
+}
+
+static void rows(void **state)
+{
+    struct world *w = *state;
+    AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
+    bool found = true;
+
+    insert(w, 1);
+    insert(w, 2);
+    assert_row(w, 1, "{\"a\":1}");
+    assert_row(w, 2, "{\"a\":1}");
+    assert_int_equal(
+        w->store.find(w->store.arg, "00000003-0000-4000-8000-000000000000", &row, &found), ERR_OK);
+    assert_false(found);
+    reopen(w);
+    assert_row(w, 1, "{\"a\":1}");
+}
+
+static void same_id_twice(void **state)
+{
+    struct world *w = *state;
+    AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
+
+    insert(w, 1);
+    fill(&row, 1);
+    assert_int_equal(w->store.insert(w->store.arg, &row), ERR_IO);
+    insert(w, 2); /* the failed one holds no transaction open */
+    assert_row(w, 1, "{\"a\":1}");
+}
+
+static void policies(void **state)
+{
+    struct world *w = *state;
+
+    insert(w, 1);
+    insert(w, 2);
+    assert_int_equal(w->store.set_policy(w->store.arg, "00000001-0000-4000-8000-000000000000",
+                                         SPAN_LIT("{\"b\":2}")),
+                     ERR_OK);
+    reopen(w);
+    assert_row(w, 1, "{\"b\":2}");
+    assert_row(w, 2, "{\"a\":1}");
+    assert_int_equal(
+        w->store.set_policy(w->store.arg, "00000003-0000-4000-8000-000000000000", SPAN_LIT("{}")),
+        ERR_INTERNAL);
+}
+
+static void listing(void **state)
+{
+    struct world *w = *state;
+    char ids[4][KEY_ID_BYTES + 1];
+    unsigned n = 9;
+
+    assert_int_equal(w->store.list(w->store.arg, "", 4, ids, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    for (unsigned i = 5; i > 0; i--)
+        insert(w, i);
+    assert_int_equal(w->store.list(w->store.arg, "", 4, ids, &n), ERR_OK);
+    assert_int_equal(n, 4);
+    assert_string_equal(ids[0], "00000001-0000-4000-8000-000000000000");
+    assert_string_equal(ids[3], "00000004-0000-4000-8000-000000000000");
+    assert_int_equal(w->store.list(w->store.arg, ids[3], 4, ids, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(ids[0], "00000005-0000-4000-8000-000000000000");
+}
+
+/* A process that is killed right after its insert was acknowledged: the row is there. */
+static void killed(void **state)
+{
+    struct world *w = *state;
+
+    keystore_sqlite_close(w->db);
+    w->db = NULL;
+    for (unsigned i = 1; i <= 20; i++) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            reopen(w);
+            insert(w, i);
+            (void)raise(SIGKILL);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    }
+    reopen(w);
+    for (unsigned i = 1; i <= 20; i++)
+        assert_row(w, i, "{\"a\":1}");
+}
+
+static void second_user(void **state)
+{
+    struct world *w = *state;
+    struct keystore_sqlite *second = NULL;
+    struct why why = { 0 };
+
+    insert(w, 1); /* the lock is taken with the first access */
+    assert_int_equal(keystore_sqlite_open(w->path, &second, &why), ERR_IO);
+    assert_string_equal(why.what, "database is in use by another process");
+    assert_null(second);
+}
+
+static void other_files(void **state)
+{
+    struct world *w = *state;
+    struct keystore_sqlite *db = NULL;
+    struct why why = { 0 };
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/x", w->dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("this is not a database, but it is long enough to look like one: "
+          "..................................................",
+          f);
+    fclose(f);
+    assert_int_equal(keystore_sqlite_open(path, &db, &why), ERR_MALFORMED);
+    assert_string_equal(why.what, "not a database");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(keystore_sqlite_open("/nonexistent/x", &db, &why), ERR_IO);
+    assert_string_equal(why.what, "database cannot be opened");
+    assert_null(db);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
+    const struct CMUnitTest tests[] = {
+        CASE(rows),   CASE(same_id_twice), CASE(policies),    CASE(listing),
+        CASE(killed), CASE(second_user),   CASE(other_files),
+    };
+
+    return cmocka_run_group_tests_name("keystore_sqlite", tests, NULL, NULL);
+}

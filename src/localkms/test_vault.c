@@ -1,0 +1,267 @@
+#include "localkms/vault.h"
+
+#include "localkms/test_keystore.h"
+#include "testing/t.h"
+
+static struct crypto *cx;
+
+#define MASTER SPAN_LIT("0123456789abcdef0123456789abcdef")
+#define POLICY(sid)                                                                                \
+    "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"" sid "\",\"Effect\":\"Allow\","        \
+    "\"Principal\":{\"AWS\":\"arn:aws:iam::111122223333:root\"},\"Action\":\"kms:*\","             \
+    "\"Resource\":\"*\"}]}"
+
+struct world {
+    struct test_keystore rows;
+    struct keystore store;
+    struct vault *vault;
+};
+
+static int world_up(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    if (!w)
+        return -1;
+    w->store = test_keystore_interface(&w->rows);
+    *state = w;
+    return vault_new(cx, &w->store, MASTER, &w->vault) == ERR_OK ? 0 : -1;
+}
+
+static int world_down(void **state)
+{
+    struct world *w = *state;
+
+    vault_free(w->vault);
+    test_keystore_clear(&w->rows);
+    free(w);
+    return 0;
+}
+
+static struct key *create(struct world *w)
+{
+    struct key *key = NULL;
+
+    assert_int_equal(
+        vault_create(w->vault, SPAN_LIT("for tests"), SPAN_LIT(POLICY("a")), 1234567, &key),
+        ERR_OK);
+    return key;
+}
+
+/* As after a restart. */
+static void forget(struct world *w, struct span master)
+{
+    vault_free(w->vault);
+    w->vault = NULL;
+    assert_int_equal(vault_new(cx, &w->store, master, &w->vault), ERR_OK);
+}
+
+static void new_key(void **state)
+{
+    struct world *w = *state;
+    struct key *key = create(w);
+
+    assert_int_equal(strlen(key->row.id), KEY_ID_BYTES);
+    assert_int_equal(key->row.created_ms, 1234567);
+    assert_int_equal(key->row.state, KEY_ENABLED);
+    assert_int_equal(key->row.material, 1);
+    assert_int_equal(key->material.len, KEY_MATERIAL_BYTES);
+    t_assert_buf(&key->row.description, "for tests");
+    t_assert_buf(&key->row.policy, POLICY("a"));
+    assert_non_null(key->policy);
+    /* In the store the material is wrapped. */
+    assert_int_equal(w->rows.n, 1);
+    assert_int_equal(w->rows.rows[0].wrapped.len, KEY_WRAPPED_BYTES);
+    struct span wrapped = buf_view(&w->rows.rows[0].wrapped), plain = secret_view(&key->material);
+    assert_null(memmem(wrapped.ptr, wrapped.len, plain.ptr, 8));
+    assert_int_equal(key->row.wrapped.len, 0);
+}
+
+static void found_again(void **state)
+{
+    struct world *w = *state;
+    struct key *key = create(w), *again = NULL;
+    uint8_t material[KEY_MATERIAL_BYTES];
+    char id[KEY_ID_BYTES + 1];
+
+    memcpy(material, key->material.ptr, sizeof material);
+    memcpy(id, key->row.id, sizeof id);
+    assert_int_equal(vault_find(w->vault, id, &again), ERR_OK);
+    assert_ptr_equal(again, key);
+    assert_int_equal(w->rows.finds, 0); /* kept */
+    forget(w, MASTER);
+    assert_int_equal(vault_find(w->vault, id, &again), ERR_OK);
+    assert_int_equal(w->rows.finds, 1);
+    t_assert_span(secret_view(&again->material), SPAN_ARRAY(material));
+    t_assert_buf(&again->row.policy, POLICY("a"));
+}
+
+static void not_there(void **state)
+{
+    struct world *w = *state;
+    struct key *key = NULL;
+
+    create(w);
+    assert_int_equal(vault_find(w->vault, "1234abcd-12ab-34cd-56ef-1234567890ab", &key), ERR_OK);
+    assert_null(key);
+    assert_int_equal(vault_find(w->vault, "short", &key), ERR_OK);
+    assert_null(key);
+}
+
+static void other_master_key(void **state)
+{
+    struct world *w = *state;
+    struct key *key = create(w);
+    char id[KEY_ID_BYTES + 1];
+
+    memcpy(id, key->row.id, sizeof id);
+    forget(w, SPAN_LIT("0123456789abcdef0123456789abcdeF"));
+    assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
+    assert_null(key);
+}
+
+/* Material of one key in the row of another, or under another number, does not unwrap. */
+static void swapped_rows(void **state)
+{
+    struct world *w = *state;
+    char id[KEY_ID_BYTES + 1];
+    struct key *key;
+
+    create(w);
+    create(w);
+    struct buf first = w->rows.rows[0].wrapped;
+    w->rows.rows[0].wrapped = w->rows.rows[1].wrapped;
+    w->rows.rows[1].wrapped = first;
+    forget(w, MASTER);
+    memcpy(id, w->rows.rows[0].id, sizeof id);
+    assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
+    w->rows.rows[1].wrapped = w->rows.rows[0].wrapped;
+    w->rows.rows[0].wrapped = first;
+    w->rows.rows[0].material = 2;
+    assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
+    w->rows.rows[0].material = 1;
+    assert_int_equal(vault_find(w->vault, id, &key), ERR_OK);
+}
+
+static void damaged_row(void **state)
+{
+    struct world *w = *state;
+    struct key *key = create(w);
+    char id[KEY_ID_BYTES + 1];
+
+    memcpy(id, key->row.id, sizeof id);
+    forget(w, MASTER);
+    for (size_t bit = 0; bit < KEY_WRAPPED_BYTES * 8; bit++) {
+        w->rows.rows[0].wrapped.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
+        assert_null(key);
+        w->rows.rows[0].wrapped.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    buf_truncate(&w->rows.rows[0].wrapped, KEY_WRAPPED_BYTES - 1);
+    assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
+}
+
+static void new_policy(void **state)
+{
+    struct world *w = *state;
+    struct key *key = create(w);
+    const struct policy *before = key->policy;
+
+    assert_int_equal(vault_set_policy(w->vault, key, SPAN_LIT("{}")), ERR_MALFORMED);
+    t_assert_buf(&key->row.policy, POLICY("a"));
+    assert_ptr_equal(key->policy, before);
+    w->rows.broken = true;
+    assert_int_equal(vault_set_policy(w->vault, key, SPAN_LIT(POLICY("b"))), ERR_IO);
+    t_assert_buf(&key->row.policy, POLICY("a"));
+    w->rows.broken = false;
+    assert_int_equal(vault_set_policy(w->vault, key, SPAN_LIT(POLICY("b"))), ERR_OK);
+    t_assert_buf(&key->row.policy, POLICY("b"));
+    t_assert_buf(&w->rows.rows[0].policy, POLICY("b"));
+}
+
+static void store_fails(void **state)
+{
+    struct world *w = *state;
+    struct key *key = NULL;
+
+    w->rows.broken = true;
+    assert_int_equal(vault_create(w->vault, SPAN_EMPTY, SPAN_LIT(POLICY("a")), 0, &key), ERR_IO);
+    assert_int_equal(vault_find(w->vault, "1234abcd-12ab-34cd-56ef-1234567890ab", &key), ERR_IO);
+    assert_null(key);
+    w->rows.broken = false;
+    assert_int_equal(vault_create(w->vault, SPAN_EMPTY, SPAN_LIT("{}"), 0, &key), ERR_MALFORMED);
+    assert_int_equal(w->rows.n, 0);
+}
+
+/* One more key than are kept: the one used longest ago is read again, the others are not. */
+static void more_than_are_kept(void **state)
+{
+    struct world *w = *state;
+    char first[KEY_ID_BYTES + 1], second[KEY_ID_BYTES + 1];
+    struct key *key;
+
+    memcpy(first, create(w)->row.id, sizeof first);
+    memcpy(second, create(w)->row.id, sizeof second);
+    for (int i = 2; i < VAULT_KEPT_MAX; i++)
+        create(w);
+    assert_int_equal(vault_find(w->vault, first, &key), ERR_OK);
+    assert_int_equal(w->rows.finds, 0);
+    create(w);
+    assert_int_equal(vault_find(w->vault, first, &key), ERR_OK);
+    assert_int_equal(w->rows.finds, 0);
+    assert_int_equal(vault_find(w->vault, second, &key), ERR_OK);
+    assert_int_equal(w->rows.finds, 1);
+    assert_string_equal(key->row.id, second);
+}
+
+static void uuids(void **state)
+{
+    (void)state;
+    char a[KEY_ID_BYTES + 1], b[KEY_ID_BYTES + 1];
+
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(uuid_new(cx, a), ERR_OK);
+        assert_int_equal(uuid_new(cx, b), ERR_OK);
+        assert_string_not_equal(a, b);
+        assert_int_equal(strlen(a), KEY_ID_BYTES);
+        for (int at = 0; at < KEY_ID_BYTES; at++)
+            assert_int_equal(a[at] == '-', at == 8 || at == 13 || at == 18 || at == 23);
+        assert_int_equal(a[14], '4');
+        assert_non_null(strchr("89ab", a[19]));
+    }
+}
+
+static void bad_master_key(void **state)
+{
+    struct world *w = *state;
+    struct vault *v = NULL;
+
+    assert_int_equal(vault_new(cx, &w->store, SPAN_LIT("short"), &v), ERR_INTERNAL);
+    assert_null(v);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    crypto_free(cx);
+    return 0;
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
+    const struct CMUnitTest tests[] = {
+        CASE(new_key),          CASE(found_again),       CASE(not_there),
+        CASE(other_master_key), CASE(swapped_rows),      CASE(damaged_row),
+        CASE(new_policy),       CASE(store_fails),       CASE(more_than_are_kept),
+        CASE(bad_master_key),   cmocka_unit_test(uuids),
+    };
+
+    return cmocka_run_group_tests_name("vault", tests, setup, teardown);
+}
