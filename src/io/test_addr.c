@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "io/resolve.h"
 #include "io/sock.h"
 #include "io/sys.h"
 
@@ -144,6 +145,29 @@ static void sockaddr_kinds(void **state)
     assert_int_equal(addr_sockaddr((const struct sockaddr *)&v4, sizeof(v4) - 1, &a),
                      ERR_UNSUPPORTED);
     assert_int_equal(addr_sockaddr((const struct sockaddr *)&un, sizeof(un), &a), ERR_UNSUPPORTED);
+}
+
+static void names_without_dns(void **state)
+{
+    struct resolved r = { .n = 7 };
+    struct why why = { 0 };
+    char text[ADDR_TEXT_BYTES], longest[RESOLVE_NAME_MAX_BYTES + 2];
+    (void)state;
+
+    assert_int_equal(resolve_name("127.0.0.9", 80, RESOLVE_V4, &r, &why), ERR_OK);
+    assert_int_equal(r.n, 1);
+    addr_text(&r.list[0], text, sizeof(text));
+    assert_string_equal(text, "127.0.0.9:80");
+    assert_int_equal(resolve_name("::9", 80, RESOLVE_ANY, &r, &why), ERR_OK);
+    addr_text(&r.list[0], text, sizeof(text));
+    assert_string_equal(text, "[::9]:80");
+    assert_int_equal(resolve_name("127.0.0.9", 80, RESOLVE_V6, &r, &why), ERR_IO);
+    assert_non_null(why.what);
+    assert_int_equal(r.n, 1);
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = 0;
+    assert_int_equal(resolve_name(longest, 80, RESOLVE_ANY, &r, &why), ERR_LIMIT);
+    assert_string_equal(why.what, "host name too long");
 }
 
 static void greeting_answers(void **state)
@@ -373,12 +397,13 @@ static void greeting_wrong(void **state)
 
 int main(void)
 {
-    enum { ROWS = sizeof(tcp_rows) / sizeof(tcp_rows[0]), OTHERS = 13 };
+    enum { ROWS = sizeof(tcp_rows) / sizeof(tcp_rows[0]), OTHERS = 14 };
     struct CMUnitTest tests[ROWS + OTHERS] = {
         cmocka_unit_test(vsock_settings),
         cmocka_unit_test(names_as_firecracker),
         cmocka_unit_test(unix_paths),
         cmocka_unit_test(sockaddr_kinds),
+        cmocka_unit_test(names_without_dns),
         cmocka_unit_test(greeting_answers),
         IN_DIR(modes_of_unix_sockets),
         IN_DIR(stale_and_live_sockets),

@@ -35,7 +35,9 @@ enum err proxy_start(struct proxy *p, struct loop *l, const struct proxy_config 
         .arg = p,
     };
 
-    *p = (struct proxy){ .loop = l, .config = c };
+    memset(p, 0, sizeof(*p)); /* too large for a value on the stack */
+    p->loop = l;
+    p->config = c;
     p->names.answered = on_answered;
     p->names.arg = p;
     enum err r = names_init(&p->names, l, c, why);
