@@ -61,7 +61,8 @@ uint32_t json_str_next(struct span *s)
     return v;
 }
 
-static size_t utf8_write(uint32_t v, uint8_t out[static 4])
+/* At `out` is room for as many bytes as `v` needs. */
+static size_t utf8_write(uint32_t v, uint8_t *out)
 {
     if (v < 0x80) {
         out[0] = (uint8_t)v;
@@ -116,12 +117,14 @@ enum err json_str_decode(struct json_str s, struct buf *out)
         return r;
     size_t n = 0;
     while (left.len) {
+        if (left.ptr[0] == '\\') { /* often another one follows at once */
+            n += utf8_write(json_str_next(&left), p + n);
+            continue;
+        }
         size_t run = span_find(left, '\\');
         memcpy(p + n, left.ptr, run);
         n += run;
         left = span_from(left, run);
-        if (left.len)
-            n += utf8_write(json_str_next(&left), p + n);
     }
     buf_commit(out, n);
     return ERR_OK;
