@@ -11,7 +11,7 @@ static void ask_identity(const struct access_question *q, struct access *out)
         struct policy_verdict v;
         policy_evaluate(q->identity[i], &q->rq, &v);
         bool nearer = v.answer == POLICY_SILENT && out->identity.answer == POLICY_SILENT &&
-                      v.miss > out->identity.miss;
+                      v.nearest.miss > out->identity.nearest.miss;
         if (i == 0 || v.answer > out->identity.answer || nearer) {
             out->identity = v;
             out->identity_policy = (unsigned)i + 1;
@@ -36,7 +36,7 @@ static enum access_reason reason(const struct access_question *q, const struct a
 
 void access_decide(const struct access_question *q, struct access *out)
 {
-    struct access a = { .identity = { .answer = POLICY_SILENT } };
+    struct access a = { .has_key = q->key != NULL };
 
     if (q->key)
         policy_evaluate(q->key, &q->rq, &a.key);
@@ -76,16 +76,31 @@ enum err access_fault(const struct access *a, const struct policy_request *rq, s
                      implicit ? " action" : "");
 }
 
-enum err access_explain(const struct access *a, struct buf *out)
+static enum err explain_key(const struct access *a, struct buf *out)
 {
-    bool by_key = a->reason == ACCESS_DENIED_BY_KEY || a->reason == ACCESS_NOT_BY_KEY;
+    enum err r = buf_append_str(out, "key policy: ");
 
-    if (by_key) {
-        enum err r = buf_append_str(out, "key policy: ");
-        return r == ERR_OK ? policy_explain(&a->key, out) : r;
-    }
+    return r == ERR_OK ? policy_explain(&a->key, out) : r;
+}
+
+static enum err explain_identity(const struct access *a, struct buf *out)
+{
     if (a->identity_policy == 0)
         return buf_append_str(out, "the caller has no identity policies");
     enum err r = buf_printf(out, "identity policy %u: ", a->identity_policy);
     return r == ERR_OK ? policy_explain(&a->identity, out) : r;
+}
+
+enum err access_explain(const struct access *a, struct buf *out)
+{
+    enum err r = ERR_OK;
+
+    if (a->reason == ACCESS_DENIED_BY_KEY || a->reason == ACCESS_NOT_BY_KEY)
+        return explain_key(a, out);
+    if (a->has_key && a->reason == ACCESS_NOT_BY_IDENTITY) {
+        r = explain_key(a, out);
+        if (r == ERR_OK)
+            r = buf_append_str(out, "; ");
+    }
+    return r == ERR_OK ? explain_identity(a, out) : r;
 }

@@ -32,6 +32,7 @@ struct access_question {
 
 struct access {
     enum access_reason reason;
+    bool has_key;
     struct policy_verdict key;      /* if there is a key policy */
     struct policy_verdict identity; /* the deciding or nearest one's */
     unsigned identity_policy;       /* which, counted from 1; 0: the caller has none */

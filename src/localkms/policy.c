@@ -130,60 +130,50 @@ static struct match statement_match(const struct policy_statement *st, enum poli
     return m;
 }
 
-static void set_condition(struct policy_verdict *v, const struct policy_condition *c,
-                          const struct policy_request *rq)
+static struct policy_finding find_out(const struct policy *p, size_t i, const struct match *m,
+                                      const struct policy_request *rq)
 {
+    const struct policy_statement *st = &p->statements[i];
+    struct policy_finding found = { .statement = (unsigned)i + 1, .sid = st->sid, .miss = m->miss };
+    bool denied = !st->allows && st->n_conditions > 0;
+
+    if (m->miss != POLICY_MISS_CONDITION && !denied)
+        return found;
+    const struct policy_condition *c = &st->conditions[denied ? 0 : m->condition];
     const struct policy_fact *fact = fact_find(rq, c->key);
-
-    v->op = c->op->name;
-    v->if_exists = c->if_exists;
-    v->key = c->key;
-    v->wanted = c->values.items;
-    v->n_wanted = c->values.n;
-    v->present = fact != NULL;
-    v->got = fact ? fact->values : NULL;
-    v->n_got = fact ? fact->n_values : 0;
+    found.op = c->op->name;
+    found.if_exists = c->if_exists;
+    found.key = c->key;
+    found.wanted = c->values.items;
+    found.n_wanted = c->values.n;
+    found.present = fact != NULL;
+    found.got = fact ? fact->values : NULL;
+    found.n_got = fact ? fact->n_values : 0;
+    return found;
 }
 
-static void set_statement(struct policy_verdict *v, const struct policy *p, size_t i,
-                          enum policy_answer answer)
-{
-    *v = (struct policy_verdict){
-        .answer = answer,
-        .statement = (unsigned)i + 1,
-        .sid = p->statements[i].sid,
-    };
-}
-
-/* A denial ends it, whatever the order; then the strongest Allow; then the nearest that failed. */
+/* A denial ends it, whatever the order; then the strongest Allow counts. */
 void policy_evaluate(const struct policy *p, const struct policy_request *rq,
                      struct policy_verdict *out)
 {
     struct policy_verdict v = { .answer = POLICY_SILENT };
 
-    for (size_t i = 0; i < p->n; i++) {
-        const struct policy_statement *st = &p->statements[i];
-        struct match m = statement_match(st, p->use, rq);
-        if (m.miss == POLICY_MISS_NONE && !st->allows) {
-            set_statement(&v, p, i, POLICY_DENY);
-            if (st->n_conditions > 0)
-                set_condition(&v, &st->conditions[0], rq);
-            break;
-        }
-        if (!st->allows)
-            continue;
-        enum policy_answer answer = m.miss != POLICY_MISS_NONE      ? POLICY_SILENT
+    for (size_t i = 0; i < p->n && v.answer != POLICY_DENY; i++) {
+        struct match m = statement_match(&p->statements[i], p->use, rq);
+        bool allows = p->statements[i].allows, applies = m.miss == POLICY_MISS_NONE;
+        enum policy_answer answer = !applies                        ? POLICY_SILENT
+                                    : !allows                       ? POLICY_DENY
                                     : m.who == PRINCIPAL_BY_ACCOUNT ? POLICY_DELEGATE
                                                                     : POLICY_ALLOW;
         if (answer > v.answer) {
-            set_statement(&v, p, i, answer);
-        } else if (answer == POLICY_SILENT && v.answer == POLICY_SILENT && m.miss > v.miss) {
-            set_statement(&v, p, i, POLICY_SILENT);
-            v.miss = m.miss;
-            if (m.miss == POLICY_MISS_CONDITION)
-                set_condition(&v, &st->conditions[m.condition], rq);
+            v.answer = answer;
+            v.decided = find_out(p, i, &m, rq);
         }
+        if (!applies && allows && m.miss > v.nearest.miss)
+            v.nearest = find_out(p, i, &m, rq);
     }
+    if (v.answer == POLICY_ALLOW || v.answer == POLICY_DENY)
+        v.nearest = (struct policy_finding){ .statement = 0 };
     *out = v;
 }
 
@@ -198,25 +188,49 @@ static enum err put_values(const struct span *values, size_t n, struct buf *out)
     return r == ERR_OK ? buf_append_byte(out, ']') : r;
 }
 
-static enum err put_condition(const struct policy_verdict *v, struct buf *out)
+static enum err put_condition(const struct policy_finding *found, struct buf *out)
 {
-    enum err r = buf_printf(out, "%s%s %.*s: request has ", v->op, v->if_exists ? "IfExists" : "",
-                            (int)v->key.len, (const char *)v->key.ptr);
+    enum err r =
+        buf_printf(out, "%s%s %.*s: request has ", found->op, found->if_exists ? "IfExists" : "",
+                   (int)found->key.len, (const char *)found->key.ptr);
+
     if (r == ERR_OK)
-        r = v->present ? put_values(v->got, v->n_got, out) : buf_append_str(out, "no such key");
+        r = found->present ? put_values(found->got, found->n_got, out)
+                           : buf_append_str(out, "no such key");
     if (r == ERR_OK)
         r = buf_append_str(out, ", policy has ");
-    return r == ERR_OK ? put_values(v->wanted, v->n_wanted, out) : r;
+    return r == ERR_OK ? put_values(found->wanted, found->n_wanted, out) : r;
+}
+
+static enum err put_statement(const struct policy_finding *found, struct buf *out)
+{
+    enum err r = buf_printf(out, "statement %u", found->statement);
+
+    if (r == ERR_OK && found->sid.len)
+        r = buf_printf(out, " \"%.*s\"", (int)found->sid.len, (const char *)found->sid.ptr);
+    return r;
+}
+
+static enum err put_decided(const struct policy_verdict *v, struct buf *out)
+{
+    static const char *const answers[] = {
+        [POLICY_SILENT] = "no statement allows it",
+        [POLICY_DELEGATE] = "left to identity policies by ",
+        [POLICY_ALLOW] = "allowed by ",
+        [POLICY_DENY] = "denied by ",
+    };
+
+    enum err r = buf_append_str(out, answers[v->answer]);
+    if (r == ERR_OK && v->decided.statement)
+        r = put_statement(&v->decided, out);
+    if (r != ERR_OK || !v->decided.op)
+        return r;
+    r = buf_append_str(out, " because of ");
+    return r == ERR_OK ? put_condition(&v->decided, out) : r;
 }
 
 enum err policy_explain(const struct policy_verdict *v, struct buf *out)
 {
-    static const char *const answers[] = {
-        [POLICY_SILENT] = "no statement allows it",
-        [POLICY_DELEGATE] = "allowed to the account by",
-        [POLICY_ALLOW] = "allowed by",
-        [POLICY_DENY] = "denied by",
-    };
     static const char *const misses[] = {
         [POLICY_MISS_NONE] = "",
         [POLICY_MISS_ACTION] = "is not for this action",
@@ -226,17 +240,13 @@ enum err policy_explain(const struct policy_verdict *v, struct buf *out)
         [POLICY_MISS_LASTING] = "holds under a condition only",
     };
 
-    enum err r = buf_append_str(out, answers[v->answer]);
-    if (r == ERR_OK && v->statement == 0)
-        return v->answer == POLICY_SILENT ? ERR_OK : ERR_INTERNAL;
+    enum err r = put_decided(v, out);
+    if (r != ERR_OK || v->nearest.statement == 0)
+        return r;
+    r = buf_append_str(out, "; nearest is ");
     if (r == ERR_OK)
-        r = buf_printf(out, "%s statement %u", v->answer == POLICY_SILENT ? "; nearest is" : "",
-                       v->statement);
-    if (r == ERR_OK && v->sid.len)
-        r = buf_printf(out, " \"%.*s\"", (int)v->sid.len, (const char *)v->sid.ptr);
-    if (r == ERR_OK && v->answer == POLICY_SILENT)
-        r = buf_printf(out, ", which %s", misses[v->miss]);
-    if (r == ERR_OK && v->op && v->answer == POLICY_DENY)
-        r = buf_append_str(out, " because of ");
-    return r == ERR_OK && v->op ? put_condition(v, out) : r;
+        r = put_statement(&v->nearest, out);
+    if (r == ERR_OK)
+        r = buf_printf(out, ", which %s", misses[v->nearest.miss]);
+    return r == ERR_OK && v->nearest.op ? put_condition(&v->nearest, out) : r;
 }

@@ -80,14 +80,14 @@ enum policy_miss {
     POLICY_MISS_LASTING, /* holds, but only under a condition */
 };
 
-/* Spans live as long as the policy and the request's facts. */
-struct policy_verdict {
-    enum policy_answer answer;
-    unsigned statement; /* that decided, or came nearest; counted from 1; 0: none */
+/* One statement and what is to be said about it. Spans live as long as the policy and the request's
+ * facts. */
+struct policy_finding {
+    unsigned statement; /* counted from 1; 0: none */
     struct span sid;
-    enum policy_miss miss; /* if silent */
-    /* Of POLICY_MISS_CONDITION, and of a denial that has a condition: the first one. */
-    const char *op; /* NULL: no condition */
+    enum policy_miss miss; /* why it does not apply */
+    /* Of POLICY_MISS_CONDITION the one that fails; of a denial that has conditions the first. */
+    const char *op; /* "StringEquals"; NULL: no condition */
     bool if_exists;
     struct span key;
     const struct span *wanted; /* the policy's values */
@@ -97,10 +97,16 @@ struct policy_verdict {
     size_t n_got;
 };
 
+struct policy_verdict {
+    enum policy_answer answer;
+    struct policy_finding decided; /* the statement that decided; none if silent */
+    struct policy_finding nearest; /* unless allowed or denied: the Allow that came nearest */
+};
+
 void policy_evaluate(const struct policy *p, const struct policy_request *rq,
                      struct policy_verdict *out);
-/* Append one line without a newline, for the operator: the statement, and what did not match and
- * what would have. ERR_LIMIT, ERR_NOMEM. */
+/* Append one line without a newline, for the operator: the statement that decided, the one that
+ * came nearest, what did not match and what would have. ERR_LIMIT, ERR_NOMEM. */
 MUST_USE enum err policy_explain(const struct policy_verdict *v, struct buf *out);
 
 /* `*` any characters, `?` one; for tests and for other matchers. */
