@@ -89,7 +89,7 @@ def exercise(stack):
     raw[-1] ^= 1
     check("error" in stack.decrypt({**answer, "encrypted": base64.b64encode(raw).decode()}), "an altered message is refused")
     marks[101] = marker()  # a request that KMS refuses
-    other = lib.Principal("app", stack.app.id, "a secret that is not the right one")
+    other = lib.Principal("app", stack.app.id, "a-secret-that-is-not-the-right-one")
     check("error" in stack.encrypt(text_of(marks[101], 101), who=other), "a wrong secret is refused")
     marks[102] = marker()  # a request that is not JSON to its end
     broken = json.dumps(seed.encrypt_request(stack.app.seed(), text_of(marks[102], 102))).encode()[:-1]

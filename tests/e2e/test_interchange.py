@@ -113,7 +113,7 @@ def small_print(stack):
     check(back.get("error") == "Failed to decrypt text" and "decrypted" not in back, "an altered text: the original's error", back)
     back = stack.decrypt({**answer, "ciphertext_blob": base64.b64encode(b"not a blob of this KMS").decode()})
     check(back.get("error") == "Failed to decrypt data key from KMS", "an altered blob: the original's error", back)
-    back = stack.encrypt("x", who=lib.Principal("nobody", "AKIDNOBODYNOBODYNOBO", "no secret"))
+    back = stack.encrypt("x", who=lib.Principal("nobody", "AKIDNOBODYNOBODYNOBO", "no-secret"))
     check(back.get("error") == "Failed to get data key from KMS", "unknown credentials: the original's error", back)
 
 

@@ -61,15 +61,15 @@ def without_attestation(stack, good):
 
 
 def credentials(stack):
-    wrong = lib.Principal("app", stack.app.id, "not the secret of this key")
+    wrong = lib.Principal("app", stack.app.id, "not-the-secret-of-this-key")
     answer = stack.encrypt("x", who=wrong)
     check(refused(answer, GET, "InvalidSignatureException"), "a wrong secret: KMS's reason", answer)
-    nobody = lib.Principal("nobody", "AKIDNOBODYNOBODYNOBO", "no secret")
+    nobody = lib.Principal("nobody", "AKIDNOBODYNOBODYNOBO", "no-secret")
     answer = stack.encrypt("x", who=nobody)
     check(refused(answer, GET, "UnrecognizedClientException"), "an unknown access key: KMS's reason", answer)
     status, out, err = lib.run("nitroseal", "encrypt", "x", env=stack.cli_env(nobody))
     check(status == 4 and out == "" and "UnrecognizedClientException" in err, "nitroseal passes it on with status 4", status, out, err)
-    token = lib.Principal("app", stack.app.id, stack.app.secret, token="a token of nobody's")
+    token = lib.Principal("app", stack.app.id, stack.app.secret, token="a-token-of-nobody")
     answer = stack.encrypt("x", who=token)
     check(answer.get("error") == GET and answer.get("kms_type"), "a token that nobody gave out: KMS's reason", answer)
 
