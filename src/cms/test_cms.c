@@ -199,6 +199,51 @@ static void shape(void **state)
     t_assert_span(span_from(buf_view(&out), 483), buf_view(&want));
 }
 
+/* Two messages of one text share neither content key nor IV. */
+static void fresh(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf a = BUF_INIT(CMS_MAX_BYTES), b = BUF_INIT(CMS_MAX_BYTES);
+    AUTO(secret_clear) struct secret key_a = { 0 };
+    AUTO(secret_clear) struct secret key_b = { 0 };
+    struct cms_envelope x, y;
+
+    seal(SPAN_LIT("text"), ours, CMS_FORM_A, &a);
+    seal(SPAN_LIT("text"), ours, CMS_FORM_A, &b);
+    assert_int_equal(cms_parse(buf_view(&a), &x, NULL), ERR_OK);
+    assert_int_equal(cms_parse(buf_view(&b), &y, NULL), ERR_OK);
+    assert_memory_not_equal(x.iv.ptr, y.iv.ptr, x.iv.len);
+    assert_int_equal(rsa_oaep_open(cx, ours, x.encrypted_key, &key_a), ERR_OK);
+    assert_int_equal(rsa_oaep_open(cx, ours, y.encrypted_key, &key_b), ERR_OK);
+    assert_int_equal(key_a.len, 32);
+    assert_memory_not_equal(key_a.ptr, key_b.ptr, 32);
+}
+
+/* The same message cut into as many strings as are taken. */
+static void most_chunks(void **state)
+{
+    (void)state;
+    static uint8_t plain[CMS_CHUNKS_MAX * 16 - 1];
+    AUTO(buf_clear) struct buf whole = BUF_INIT(CMS_MAX_BYTES), cut = BUF_INIT(CMS_MAX_BYTES);
+    AUTO(secret_clear) struct secret back = { 0 };
+    struct cms_envelope env;
+
+    assert_int_equal(rng_bytes(cx, plain, sizeof plain), ERR_OK);
+    seal(SPAN_ARRAY(plain), ours, CMS_FORM_B, &whole);
+    assert_int_equal(cms_parse(buf_view(&whole), &env, NULL), ERR_OK);
+    assert_int_equal(env.chunks[0].len, CMS_CHUNKS_MAX * 16);
+    size_t before = (size_t)(env.chunks[0].ptr - whole.ptr) - 4; /* 80 82 04 00 */
+    assert_int_equal(buf_append(&cut, span_sub(buf_view(&whole), 0, before)), ERR_OK);
+    append_hex(&cut, "a080");
+    for (size_t i = 0; i < CMS_CHUNKS_MAX; i++) {
+        append_hex(&cut, "0410");
+        assert_int_equal(buf_append(&cut, span_sub(env.chunks[0], i * 16, 16)), ERR_OK);
+    }
+    append_hex(&cut, "00000000000000000000");
+    assert_int_equal(cms_open(cx, buf_view(&cut), ours, &back, NULL), ERR_OK);
+    t_assert_span(secret_view(&back), SPAN_ARRAY(plain));
+}
+
 static void seal_limits(void **state)
 {
     (void)state;
@@ -320,12 +365,14 @@ static struct CMUnitTest row_test(const char *name, CMUnitTestFunction run, cons
 
 int main(void)
 {
-    static struct CMUnitTest tests[COUNT(files) + 7];
+    static struct CMUnitTest tests[COUNT(files) + 9];
     size_t n = 0;
 
     tests[n++] = row_test("parts of a real answer", parts_of_real_answer, NULL);
     tests[n++] = row_test("there and back", there_and_back, NULL);
     tests[n++] = row_test("shape", shape, NULL);
+    tests[n++] = row_test("fresh key and IV", fresh, NULL);
+    tests[n++] = row_test("most chunks", most_chunks, NULL);
     tests[n++] = row_test("seal: limits", seal_limits, NULL);
     tests[n++] = row_test("truncated", truncated, NULL);
     tests[n++] = row_test("flipped", flipped, NULL);

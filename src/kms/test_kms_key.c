@@ -96,6 +96,8 @@ static const struct host_row {
     { "host: upper case", "EU-CENTRAL-1", NULL },
     { "host: starts with a hyphen", "-eu-central-1", NULL },
     { "host: ends with a letter", "eu-central", NULL },
+    { "host: 32 characters", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-1",
+      "kms.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-1.amazonaws.com" },
     { "host: 33 characters", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-11", NULL },
 };
 
