@@ -202,19 +202,25 @@ static unsigned field_index(const struct field *fields, struct span name)
     return i;
 }
 
-/* A map of fields in any order, each once, none unknown, none missing but the optional ones. */
-static void read_fields(struct cbor_in *c, const struct field *fields, void *out)
+/* A map of fields in any order, each once, none missing but the optional ones. The NSM may learn to
+ * say more (`from_nsm`): a field that we do not know is passed over, as libnsm does; in a request
+ * it is a fault. */
+static void read_fields(struct cbor_in *c, const struct field *fields, bool from_nsm, void *out)
 {
     size_t start = c->pos;
-    uint64_t n = cbor_in_map_upto(c, FIELDS_MAX);
+    struct cbor_map map = cbor_in_map_any(c, FIELDS_MAX);
     unsigned seen = 0;
 
-    for (uint64_t k = 0; k < n && c->err == ERR_OK; k++) {
+    while (cbor_in_map_next(c, &map)) {
         size_t at = c->pos;
         unsigned i = field_index(fields, cbor_in_tstr(c, NAME_MAX_BYTES));
-        if (fields[i].kind == KIND_END)
-            fail_at(c, at, ERR_MALFORMED, "unknown field");
-        else if (seen & 1U << i)
+        if (fields[i].kind == KIND_END) {
+            if (!from_nsm)
+                fail_at(c, at, ERR_MALFORMED, "unknown field");
+            cbor_in_skip(c);
+            continue;
+        }
+        if (seen & 1U << i)
             fail_at(c, at, ERR_MALFORMED, "field twice");
         seen |= 1U << i;
         read_value(c, fields[i].kind, (uint8_t *)out + fields[i].at);
@@ -224,13 +230,33 @@ static void read_fields(struct cbor_in *c, const struct field *fields, void *out
             fail_at(c, start, ERR_MALFORMED, "field missing");
 }
 
-/* A bare text, or the single key of a map(1) that the message's fields follow. */
-static struct span read_variant(struct cbor_in *c, bool *is_map)
+/* A bare text, or the single key of a map that the message's fields follow. The map is of definite
+ * or of indefinite length: the payload of documents has been of both, so its neighbours may be. */
+struct variant {
+    struct span name;
+    bool is_map;
+    struct cbor_map map;
+};
+
+static struct variant read_variant(struct cbor_in *c)
 {
-    *is_map = cbor_in_peek(c) == CBOR_MAP;
-    if (*is_map)
-        cbor_in_map(c, 1);
-    return cbor_in_tstr(c, NAME_MAX_BYTES);
+    struct variant v = { .is_map = cbor_in_peek(c) == CBOR_MAP };
+
+    if (v.is_map) {
+        size_t at = c->pos;
+        v.map = cbor_in_map_any(c, 1);
+        if (!cbor_in_map_next(c, &v.map))
+            fail_at(c, at, ERR_MALFORMED, "map length");
+    }
+    v.name = cbor_in_tstr(c, NAME_MAX_BYTES);
+    return v;
+}
+
+static enum err read_end(struct cbor_in *c, struct variant *v)
+{
+    if (v->is_map && v->map.indefinite)
+        (void)cbor_in_map_next(c, &v->map); /* its break; another pair is past the limit of one */
+    return cbor_in_end(c);
 }
 
 static unsigned message_index(const struct message *table, struct span name, bool is_map)
@@ -323,17 +349,16 @@ enum err nsm_request_parse(struct span in, struct nsm_request *out, struct why *
 {
     struct nsm_request rq = { 0 };
     struct cbor_in c = cbor_in_init(in);
-    bool is_map;
 
     if (in.len > NSM_REQUEST_MAX)
         return why_fail(why, ERR_LIMIT, "request length", 0);
-    struct span name = read_variant(&c, &is_map);
-    unsigned op = message_index(requests, name, is_map);
+    struct variant v = read_variant(&c);
+    unsigned op = message_index(requests, v.name, v.is_map);
     if (c.err == ERR_OK && op == OPS)
         return why_fail(why, ERR_UNSUPPORTED, "unknown request", 0);
-    if (op < OPS && is_map)
-        read_fields(&c, requests[op].fields, &rq);
-    if (cbor_in_end(&c) != ERR_OK)
+    if (op < OPS && v.is_map)
+        read_fields(&c, requests[op].fields, false, &rq);
+    if (read_end(&c, &v) != ERR_OK)
         return why_fail(why, c.err, c.what, c.pos);
 
     rq.op = (enum nsm_op)op;
@@ -385,20 +410,19 @@ enum err nsm_response_parse(struct span in, enum nsm_op op, struct nsm_response 
 {
     struct nsm_response rs = { .op = op };
     struct cbor_in c = cbor_in_init(in);
-    bool is_map;
 
     if ((unsigned)op >= OPS)
         return why_fail(why, ERR_INTERNAL, "operation", 0);
     if (in.len > NSM_RESPONSE_MAX)
         return why_fail(why, ERR_LIMIT, "response length", 0);
-    struct span name = read_variant(&c, &is_map);
-    if (is_map && span_is(name, "Error"))
+    struct variant v = read_variant(&c);
+    if (v.is_map && span_is(v.name, "Error"))
         rs.error = read_error(&c);
-    else if (c.err == ERR_OK && message_index(responses, name, is_map) != op)
+    else if (c.err == ERR_OK && message_index(responses, v.name, v.is_map) != op)
         return why_fail(why, ERR_MALFORMED, "another kind of response", 0);
-    else if (is_map)
-        read_fields(&c, responses[op].fields, &rs);
-    if (cbor_in_end(&c) != ERR_OK)
+    else if (v.is_map)
+        read_fields(&c, responses[op].fields, true, &rs);
+    if (read_end(&c, &v) != ERR_OK)
         return why_fail(why, c.err, c.what, c.pos);
 
     *out = rs;

@@ -56,8 +56,8 @@ struct nsm_response {
 MUST_USE enum err nsm_request_write(const struct nsm_request *rq, struct buf *out);
 MUST_USE enum err nsm_request_parse(struct span in, struct nsm_request *out, struct why *why);
 MUST_USE enum err nsm_response_write(const struct nsm_response *rs, struct buf *out);
-/* The answer to a request of kind `op`: another kind is ERR_MALFORMED. Fields are found by name.
- * Spans point into `in`. */
+/* The answer to a request of kind `op`: another kind is ERR_MALFORMED. Fields are found by name;
+ * those that we do not know are passed over. Spans point into `in`. */
 MUST_USE enum err nsm_response_parse(struct span in, enum nsm_op op, struct nsm_response *out,
                                      struct why *why);
 const char *nsm_error_name(enum nsm_error e);
