@@ -12,6 +12,8 @@ static void count(struct client *cl, size_t bytes)
 {
     cl->s->buffered += bytes - cl->counted;
     cl->counted = bytes;
+    if (bytes > cl->largest)
+        cl->largest = bytes;
 }
 
 void client_free(struct client *cl)
@@ -19,6 +21,7 @@ void client_free(struct client *cl)
     struct service *s = cl->s;
 
     count(cl, 0);
+    service_served(s, cl->largest);
     *cl->link = cl->next;
     if (cl->next)
         cl->next->link = cl->link;

@@ -197,6 +197,7 @@ int main(int argc, char **argv)
         settings_clear(&set);
         return fail(EXIT_GENERAL, "cannot start", "process", NULL);
     }
+    service_tune_memory();
     status = run(&s, start_ns);
     if (status == 0)
         log_event(LOG_INFO, "stopped", LOG_INT("status", status));

@@ -1,10 +1,15 @@
 #include "bin/nitroseald/service.h"
 
+#include <malloc.h>
 #include <signal.h>
 
 enum {
     STOP_MS = 12000,  /* longer than KMS's deadline: what runs can end */
     DRIFT_STEP_S = 5, /* of a change worth a line */
+    TRIM_FROM_BYTES = 256 * 1024,
+    TRIM_AFTER_MS = 1000, /* the last of them */
+    TRIM_NEVER_BYTES = 1 << 30,
+    MAPPED_FROM_BYTES = 32 << 20, /* blocks of their own: the most that glibc takes */
 };
 
 struct enclave_time service_now(struct service *s)
@@ -36,6 +41,27 @@ static void on_stop_timer(void *arg)
     loop_stop(s->loop);
 }
 
+/* Between large requests the allocator keeps what it has: to fault in fresh pages for each costs
+ * more than the cipher does. What is kept goes back when it gets quiet: on_trim(). */
+void service_tune_memory(void)
+{
+    (void)mallopt(M_ARENA_MAX, 1); /* malloc_trim() gives back the end of the first one only */
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_NEVER_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
+}
+
+static void on_trim(void *arg)
+{
+    (void)arg;
+    (void)malloc_trim(0);
+}
+
+void service_served(struct service *s, size_t bytes)
+{
+    if (bytes >= TRIM_FROM_BYTES)
+        loop_timer_arm(s->trim, clock_mono_ns() + TRIM_AFTER_MS * NS_PER_MS);
+}
+
 enum err service_start(struct service *s, struct why *why)
 {
     const struct listener_options o = {
@@ -49,6 +75,7 @@ enum err service_start(struct service *s, struct why *why)
     s->awaiting_last = &s->awaiting;
     if (keeper_start(s) != ERR_OK ||
         loop_timer_new(s->loop, on_stop_timer, s, &s->stop_timer) != ERR_OK ||
+        loop_timer_new(s->loop, on_trim, s, &s->trim) != ERR_OK ||
         loop_on_signal(s->loop, SIGTERM, on_stop_signal, s) != ERR_OK ||
         loop_on_signal(s->loop, SIGINT, on_stop_signal, s) != ERR_OK)
         return why_fail(why, ERR_NOMEM, "loop", 0);
@@ -97,6 +124,7 @@ void service_clear(struct service *s)
     }
     loop_timer_free(s->rotate);
     loop_timer_free(s->stop_timer);
+    loop_timer_free(s->trim);
     rsa_key_free(s->new_key);
     enclave_free(s->enclave);
     nsm_dev_close(s->nsm);

@@ -34,6 +34,7 @@ struct service {
     unsigned running;                         /* requests between RECEIVED and ANSWER */
     uint64_t buffered;                        /* bytes of requests in memory */
     struct loop_timer *rotate, *stop_timer;
+    struct loop_timer *trim; /* armed by a large request */
     struct rsa_key *new_key; /* made by a worker */
     enum err new_key_result;
     bool is_stopping;
@@ -49,7 +50,7 @@ struct client {
     enum client_phase phase;
     struct loop_timer *timer; /* READING: time limit; RUNNING: pause before a call */
     struct enclave_request *rq;
-    uint64_t born_ns, counted, discarded;
+    uint64_t born_ns, counted, largest, discarded;
     bool has_eof;
     struct exchange x;
     struct { /* ASK_NSM, on a worker */
@@ -63,7 +64,9 @@ struct client {
 
 struct enclave_time service_now(struct service *s);
 
-/* service.c. `s` holds settings, loop, cx, work, nsm, enclave and kms; listens from then on. */
+/* service.c. Before any other thread is there. */
+void service_tune_memory(void);
+/* `s` holds settings, loop, cx, work, nsm, enclave and kms; listens from then on. */
 MUST_USE enum err service_start(struct service *s, struct why *why);
 /* SIGTERM: take no more, finish what runs within a bounded time, stop the loop. */
 void service_stop(struct service *s);
@@ -71,6 +74,8 @@ void service_stop(struct service *s);
 void service_clear(struct service *s);
 /* A client went away. */
 void service_client_gone(struct service *s);
+/* A request of this size was served: its memory goes back to the system when it gets quiet. */
+void service_served(struct service *s, size_t bytes);
 
 /* client.c */
 void client_accepted(struct conn *c, void *service);
