@@ -244,6 +244,17 @@ static void most_chunks(void **state)
     t_assert_span(secret_view(&back), SPAN_ARRAY(plain));
 }
 
+/* Whole chunks of 1,000 bytes have no empty one after them. */
+static void whole_chunks(void **state)
+{
+    (void)state;
+    static const uint8_t plain[1990];
+    AUTO(buf_clear) struct buf out = BUF_INIT(CMS_MAX_BYTES);
+
+    seal(SPAN_ARRAY(plain), ours, CMS_FORM_A, &out);
+    assert_int_equal(out.len, 431 + 2 + 2 * (4 + 1000) + 2 + 8);
+}
+
 static void seal_limits(void **state)
 {
     (void)state;
@@ -365,13 +376,14 @@ static struct CMUnitTest row_test(const char *name, CMUnitTestFunction run, cons
 
 int main(void)
 {
-    static struct CMUnitTest tests[COUNT(files) + 9];
+    static struct CMUnitTest tests[COUNT(files) + 10];
     size_t n = 0;
 
     tests[n++] = row_test("parts of a real answer", parts_of_real_answer, NULL);
     tests[n++] = row_test("there and back", there_and_back, NULL);
     tests[n++] = row_test("shape", shape, NULL);
     tests[n++] = row_test("fresh key and IV", fresh, NULL);
+    tests[n++] = row_test("whole chunks", whole_chunks, NULL);
     tests[n++] = row_test("most chunks", most_chunks, NULL);
     tests[n++] = row_test("seal: limits", seal_limits, NULL);
     tests[n++] = row_test("truncated", truncated, NULL);

@@ -155,6 +155,28 @@ static void large_document(void **state)
     assert_int_equal(out.len, 0);
 }
 
+static void long_members(void **state)
+{
+    (void)state;
+    static char text[8193];
+    AUTO(buf_clear) struct buf out = BUF_INIT(65536);
+    struct kms_call data_key = rows[0].call, decrypt = rows[1].call;
+
+    memset(text, 'A', sizeof text);
+    data_key.key_id = span_of(text, 2048);
+    assert_int_equal(kms_request_write(cx, &data_key, &endpoint, &session, NOW_S, &out), ERR_OK);
+    decrypt.ciphertext_blob_b64 = span_of(text, 8192);
+    assert_int_equal(kms_request_write(cx, &decrypt, &endpoint, &session, NOW_S, &out), ERR_OK);
+    buf_reset(&out);
+    data_key.key_id = span_of(text, 2049);
+    assert_int_equal(kms_request_write(cx, &data_key, &endpoint, &session, NOW_S, &out),
+                     ERR_INTERNAL);
+    decrypt.ciphertext_blob_b64 = span_of(text, 8193);
+    assert_int_equal(kms_request_write(cx, &decrypt, &endpoint, &session, NOW_S, &out),
+                     ERR_INTERNAL);
+    assert_int_equal(out.len, 0);
+}
+
 /* What would end a header line cannot get into one. */
 static void header_injection(void **state)
 {
@@ -203,8 +225,9 @@ static int teardown(void **state)
 int main(void)
 {
     enum { N = sizeof rows / sizeof rows[0] };
-    struct CMUnitTest tests[N + 3] = {
+    struct CMUnitTest tests[N + 4] = {
         cmocka_unit_test(large_document),
+        cmocka_unit_test(long_members),
         cmocka_unit_test(header_injection),
         cmocka_unit_test(no_room),
     };
@@ -214,7 +237,7 @@ int main(void)
             const struct request_row *view;
             void *state;
         } u = { .view = &rows[i] };
-        tests[3 + i] = (struct CMUnitTest){ rows[i].name, request_row, NULL, NULL, u.state };
+        tests[4 + i] = (struct CMUnitTest){ rows[i].name, request_row, NULL, NULL, u.state };
     }
-    return _cmocka_run_group_tests("kms_request", tests, N + 3, setup, teardown);
+    return _cmocka_run_group_tests("kms_request", tests, N + 4, setup, teardown);
 }

@@ -380,12 +380,13 @@ static void duplicate_headers(void **state)
         { SPAN_LIT("a"), SPAN_LIT("one\r\n  two") },
         { SPAN_LIT("b"), SPAN_LIT("") },
         { SPAN_LIT("B"), SPAN_LIT("a") },
+        { SPAN_LIT("A_Z"), SPAN_LIT("underscore") },
     };
-    struct sigv4_request rq = { .method = SPAN_LIT("GET"), .headers = headers, .n_headers = 4 };
+    struct sigv4_request rq = { .method = SPAN_LIT("GET"), .headers = headers, .n_headers = 5 };
 
     assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_OK);
     t_assert_span(span_sub(buf_view(&b), 0, b.len - 64),
-                  SPAN_LIT("GET\n/\n\na:one two\nb:z y x,,a\n\na;b\n"));
+                  SPAN_LIT("GET\n/\n\na:one two\na_z:underscore\nb:z y x,,a\n\na;a_z;b\n"));
 }
 
 static void limits(void **state)
