@@ -76,6 +76,7 @@ unsigned fault_status(enum fault_kind kind)
 
 enum err fault_write(const struct fault *f, struct buf *body)
 {
+    size_t before = body->len;
     struct json_out w = json_out_init(body);
 
     json_out_object(&w);
@@ -86,5 +87,8 @@ enum err fault_write(const struct fault *f, struct buf *body)
         json_out_string(&w, buf_view(&f->text));
     }
     json_out_object_end(&w);
-    return json_out_end(&w);
+    enum err r = json_out_end(&w);
+    if (r != ERR_OK)
+        buf_truncate(body, before);
+    return r;
 }

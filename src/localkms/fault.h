@@ -43,7 +43,8 @@ struct fault {
     struct buf text; /* UTF-8; empty: none */
 };
 
-#define FAULT_INIT ((struct fault){ .text = BUF_INIT(FAULT_TEXT_MAX_BYTES) })
+/* One byte more for the NUL that printf writes. */
+#define FAULT_INIT ((struct fault){ .text = BUF_INIT(FAULT_TEXT_MAX_BYTES + 1) })
 void fault_clear(struct fault *f);
 
 /* Each of these returns ERR_DENIED, so that a handler can `return fault_set(...)`. A text that does
@@ -57,7 +58,7 @@ MUST_USE enum err fault_bare(struct fault *f, enum fault_kind kind);
 const char *fault_name(enum fault_kind kind);
 unsigned fault_status(enum fault_kind kind);
 /* Append {"__type":...,"message":...}; AccessDeniedException spells it "Message". ERR_MALFORMED:
- * the text is not UTF-8. */
+ * the text is not UTF-8. ERR_LIMIT, ERR_NOMEM. *body untouched on failure. */
 MUST_USE enum err fault_write(const struct fault *f, struct buf *body);
 
 #endif

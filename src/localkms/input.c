@@ -2,8 +2,6 @@
 
 #include "base/base64.h"
 
-enum { NUMBER_MAX = INT32_MAX };
-
 void input_clear(struct input *in)
 {
     buf_clear(&in->scratch);
@@ -109,8 +107,8 @@ enum err input_int(const struct input *in, const char *name, int64_t *out, bool 
     if (!m)
         return ERR_OK;
     bool negative = m->raw.len && m->raw.ptr[0] == '-';
-    if (m->kind != JSON_KIND_NUMBER ||
-        span_to_u64(span_from(m->raw, negative ? 1 : 0), NUMBER_MAX, &n) != ERR_OK)
+    if (m->kind != JSON_KIND_NUMBER || span_to_u64(span_from(m->raw, negative ? 1 : 0),
+                                                   (uint64_t)INT32_MAX + negative, &n) != ERR_OK)
         return wrong_type(m, "an Integer", f);
     *out = negative ? -(int64_t)n : (int64_t)n;
     return ERR_OK;

@@ -10,11 +10,21 @@ void checks_clear(struct checks *c)
     buf_clear(&c->text);
 }
 
-/* `shown`: " 'x'", " null" or "" for a value that must not be shown. */
+/* The start of a long value, up to the end of a character. */
+static struct span shorten(struct span value)
+{
+    size_t n = value.len > SHOWN_MAX_BYTES ? SHOWN_MAX_BYTES : value.len;
+
+    while (n < value.len && n > 0 && (value.ptr[n] & 0xc0) == 0x80)
+        n--;
+    return span_sub(value, 0, n);
+}
+
+/* An absent `quoted` is shown as null; hidden: not shown at all. */
 static void add(struct checks *c, const char *member, struct span quoted, bool hidden,
                 const char *constraint)
 {
-    struct span shown = span_sub(quoted, 0, SHOWN_MAX_BYTES);
+    struct span shown = shorten(quoted);
     const char *separator = c->n++ ? "; " : "";
     enum err r;
 

@@ -16,7 +16,11 @@ struct checks {
     unsigned n;
 };
 
-#define CHECKS_INIT ((struct checks){ .text = BUF_INIT(FAULT_TEXT_MAX_BYTES) })
+/* What comes before the text in a fault is shorter than this. */
+enum { CHECKS_HEAD_MAX_BYTES = 64 };
+
+#define CHECKS_INIT                                                                                \
+    ((struct checks){ .text = BUF_INIT(FAULT_TEXT_MAX_BYTES - CHECKS_HEAD_MAX_BYTES) })
 void checks_clear(struct checks *c);
 
 void check_required(struct checks *c, const char *member, bool given);
