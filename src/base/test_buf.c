@@ -20,6 +20,18 @@ static void grows_to_its_maximum(void **state)
     assert_int_equal(buf_append(&b, SPAN_EMPTY), ERR_OK);
 }
 
+/* Memory follows what is needed, not what is allowed. */
+static void grows_as_needed(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(1 << 30);
+
+    for (size_t i = 1; i <= 100000; i++) {
+        assert_int_equal(buf_append_byte(&b, (uint8_t)i), ERR_OK);
+        assert_true(b.cap >= i && b.cap < 2 * i + 128);
+    }
+}
+
 static void zero_value_takes_nothing(void **state)
 {
     (void)state;
@@ -113,6 +125,7 @@ int main(void)
         cmocka_unit_test(wipes_what_it_leaves),
         cmocka_unit_test(hands_over),
         cmocka_unit_test(reserve_then_commit),
+        cmocka_unit_test(grows_as_needed),
     };
 
     return cmocka_run_group_tests_name("buf", tests, NULL, NULL);

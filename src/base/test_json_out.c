@@ -1,6 +1,8 @@
 #include "testing/t.h"
 #include "base/json.h"
 
+#include <stdio.h>
+
 /* A string's raw form and what it stands for. */
 static struct row {
     const char *name, *raw, *value;
@@ -86,6 +88,35 @@ static void next_code_point(void **state)
     assert_int_equal(raw.len, 0);
 }
 
+/* Every code point as an escape, or two, against UTF-8 written down once more. */
+static void every_code_point(void **state)
+{
+    (void)state;
+    for (uint32_t v = 0; v <= 0x10ffff; v++) {
+        char raw[16];
+        uint8_t want[4] = { 0 }, *w = want, got[16];
+        struct buf out = { .ptr = got, .cap = sizeof got, .max = sizeof got };
+        if (v >= 0xd800 && v <= 0xdfff)
+            continue;
+        int n = v < 0x10000 ? snprintf(raw, sizeof raw, "\\u%04x", v)
+                            : snprintf(raw, sizeof raw, "\\u%04x\\u%04x", 0xd7c0 + (v >> 10),
+                                       0xdc00 + (v & 0x3ff));
+        if (v < 0x80)
+            *w++ = (uint8_t)v;
+        for (int shift = v < 0x80      ? -1
+                         : v < 0x800   ? 6
+                         : v < 0x10000 ? 12
+                                       : 18,
+                 first = shift;
+             shift >= 0; shift -= 6)
+            *w++ = (uint8_t)(shift == first ? (0xf00u >> (first / 6 + 1) & 0xff) | v >> shift
+                                            : 0x80u | (v >> shift & 0x3f));
+        struct json_str s = { span_of(raw, (size_t)n), true };
+        assert_int_equal(json_str_decode(s, &out), ERR_OK);
+        t_assert_span(buf_view(&out), span_of(want, (size_t)(w - want)));
+    }
+}
+
 static void all_kinds(void **state)
 {
     (void)state;
@@ -159,16 +190,14 @@ static void full_buffer_is_sticky(void **state)
     }
 }
 
-enum { FIXED = 6, ROWS = sizeof rows / sizeof rows[0] };
+enum { FIXED = 7, ROWS = sizeof rows / sizeof rows[0] };
 
 int main(void)
 {
     struct CMUnitTest tests[FIXED + ROWS] = {
-        cmocka_unit_test(absent_string),
-        cmocka_unit_test(embedded_nul),
-        cmocka_unit_test(next_code_point),
-        cmocka_unit_test(all_kinds),
-        cmocka_unit_test(refuses_what_is_not_utf8),
+        cmocka_unit_test(absent_string),         cmocka_unit_test(embedded_nul),
+        cmocka_unit_test(next_code_point),       cmocka_unit_test(all_kinds),
+        cmocka_unit_test(every_code_point),      cmocka_unit_test(refuses_what_is_not_utf8),
         cmocka_unit_test(full_buffer_is_sticky),
     };
 

@@ -110,6 +110,31 @@ static void reused_pages_are_clean(void **state)
     }
 }
 
+/* Single pages are kept for the next secret, larger ones go back at once. */
+static void pages_come_back_empty(void **state)
+{
+    (void)state;
+    enum { MORE_THAN_ARE_KEPT = 40 };
+    struct secret many[MORE_THAN_ARE_KEPT], large = { 0 };
+
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < MORE_THAN_ARE_KEPT; i++) {
+            assert_int_equal(secret_new(4096, &many[i]), ERR_OK);
+            for (size_t k = 0; k < 4096; k++)
+                assert_int_equal(many[i].ptr[k], 0);
+            assert_true(mapping_has(many[i].ptr, " dd"));
+            memset(many[i].ptr, 0xa5, 4096);
+        }
+        for (size_t i = 0; i < MORE_THAN_ARE_KEPT; i++)
+            secret_clear(&many[i]);
+    }
+    assert_int_equal(secret_new(SECRET_MAX_BYTES, &large), ERR_OK);
+    const uint8_t *was = large.ptr;
+    assert_true(mapping_has(was, " dd"));
+    secret_clear(&large);
+    assert_false(mapping_has(was, " dd"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +142,7 @@ int main(void)
         cmocka_unit_test(holds_bytes),
         cmocka_unit_test(limits),
         cmocka_unit_test(not_dumped_and_wiped_on_fork),
+        cmocka_unit_test(pages_come_back_empty),
     };
 
     return cmocka_run_group_tests_name("secret", tests, NULL, NULL);

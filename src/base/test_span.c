@@ -108,6 +108,11 @@ static void every_utf8_sequence(void **state)
             p[3] = last[k];
             if (span_utf8_sequence(span_of(p, 4)) != decoded_len(p, 4))
                 fail_msg("%02x %02x %02x %02x", p[0], p[1], p[2], p[3]);
+            size_t run = 0; /* sequences that follow each other, up to ASCII */
+            while (run < 4 && p[run] >= 0x80 && decoded_len(p + run, 4 - run))
+                run += decoded_len(p + run, 4 - run);
+            if (span_utf8_run(span_of(p, 4)) != run)
+                fail_msg("run of %02x %02x %02x %02x", p[0], p[1], p[2], p[3]);
         }
         if (p[0] < 0x80) /* the rest repeats itself */
             i |= 0xffff;

@@ -7,7 +7,9 @@ static void requests(void **state)
 {
     (void)state;
     AUTO(buf_clear) struct buf b = BUF_INIT(512);
-    const struct http1_header own[] = { host, { SPAN_LIT("Content-Length"), SPAN_LIT("2") } };
+    const struct http1_header own[] = { host,
+                                        { SPAN_LIT("Content-Length"), SPAN_LIT("2") },
+                                        { SPAN_LIT("x"), SPAN_LIT("a b\tc") } };
 
     assert_int_equal(http1_request_write(&b, SPAN_LIT("GET"), SPAN_LIT("/"), &host, 1, SPAN_EMPTY),
                      ERR_OK);
@@ -18,8 +20,8 @@ static void requests(void **state)
     t_assert_buf(&b, "POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
     buf_reset(&b);
     assert_int_equal(
-        http1_request_write(&b, SPAN_LIT("PUT"), SPAN_LIT("/"), own, 2, SPAN_LIT("{}")), ERR_OK);
-    t_assert_buf(&b, "PUT / HTTP/1.1\r\nhost: kms\r\nContent-Length: 2\r\n\r\n{}");
+        http1_request_write(&b, SPAN_LIT("PUT"), SPAN_LIT("/"), own, 3, SPAN_LIT("{}")), ERR_OK);
+    t_assert_buf(&b, "PUT / HTTP/1.1\r\nhost: kms\r\nContent-Length: 2\r\nx: a b\tc\r\n\r\n{}");
 }
 
 static void responses(void **state)
