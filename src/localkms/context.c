@@ -24,6 +24,23 @@ static void insert(struct context *c, struct context_pair pair)
     c->pairs[at] = pair;
 }
 
+/* Numbers, true and false count as their text (kms-recipient reference section 4). */
+static enum err value_take(struct json_in *j, struct buf *scratch, struct span *out,
+                           struct fault *f)
+{
+    enum json_kind kind = json_in_peek(j);
+
+    if (kind == JSON_KIND_NUMBER || kind == JSON_KIND_TRUE || kind == JSON_KIND_FALSE) {
+        *out = json_in_skip(j);
+        return ERR_OK;
+    }
+    if (kind != JSON_KIND_STRING)
+        return fault_set(f, FAULT_SERIALIZATION, "EncryptionContext is not a map of Strings");
+    return json_str_view(json_in_string(j), scratch, out) == ERR_OK
+               ? ERR_OK
+               : fault_bare(f, FAULT_SERIALIZATION);
+}
+
 enum err context_parse(struct span object, struct context *out, struct fault *f)
 {
     struct json_in j = json_in_init(object);
@@ -40,15 +57,14 @@ enum err context_parse(struct span object, struct context *out, struct fault *f)
         return fault_bare(f, FAULT_INTERNAL);
     for (json_in_object(&j); json_in_member(&j, &name);) {
         struct context_pair pair;
-        if (json_in_peek(&j) != JSON_KIND_STRING)
-            return fault_set(f, FAULT_SERIALIZATION, "EncryptionContext is not a map of Strings");
-        struct json_str value = json_in_string(&j);
         if (out->n == CONTEXT_PAIRS_MAX)
             return fault_set(f, FAULT_VALIDATION, "EncryptionContext has more than %d pairs",
                              CONTEXT_PAIRS_MAX);
-        if (json_str_view(name, &out->scratch, &pair.name) != ERR_OK ||
-            json_str_view(value, &out->scratch, &pair.value) != ERR_OK)
+        if (json_str_view(name, &out->scratch, &pair.name) != ERR_OK)
             return fault_bare(f, FAULT_SERIALIZATION);
+        enum err r = value_take(&j, &out->scratch, &pair.value, f);
+        if (r != ERR_OK)
+            return r;
         insert(out, pair);
     }
     return json_in_end(&j) == ERR_OK ? ERR_OK : fault_bare(f, FAULT_SERIALIZATION);

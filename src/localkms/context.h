@@ -1,9 +1,9 @@
 /* context.h - the encryption context of a request: a map of strings, in canonical form.
  *
  * Source: kms-recipient reference section 4: order does not matter, names and values match exactly
- * and with case. Bound to a ciphertext as additional data in this form: the number of pairs, then
- * for each, in the byte order of the names, length and bytes of name and of value; numbers are 32
- * bits, big-endian.
+ * and with case; a number, true or false counts as its text. Bound to a ciphertext as additional
+ * data in this form: the number of pairs, then for each, in the byte order of the names, length and
+ * bytes of name and of value; numbers are 32 bits, big-endian.
  */
 #ifndef LOCALKMS_CONTEXT_H
 #define LOCALKMS_CONTEXT_H
