@@ -41,7 +41,7 @@ struct enclave_settings { /* spans outlive the service */
     struct span region, host; /* of KMS; host is what the Host header says */
     struct span root_der;     /* trust root for our own NSM's documents */
     size_t request_max;       /* bytes of a request */
-    uint32_t document_max_age_ms, key_max_age_ms;
+    uint32_t document_max_age_ms;
     uint32_t kms_deadline_ms; /* over all tries of one request */
     uint32_t kms_try_ms;      /* over one try */
     unsigned kms_tries;
@@ -72,9 +72,9 @@ MUST_USE enum err enclave_new(struct crypto *cx, const struct enclave_settings *
                               struct enclave **out, struct why *why);
 void enclave_free(struct enclave *e); /* after all its requests and jobs; NULL is fine */
 
-/* The recipient key; requests in flight keep the one that their document names. */
-void enclave_key_set(struct enclave *e, struct rsa_key *take, uint64_t mono_ns);
-bool enclave_key_is_old(const struct enclave *e, uint64_t mono_ns);
+/* The recipient key: before the first request, and again when the shell has made a new one.
+ * Requests in flight keep the one that their document names. */
+void enclave_key_set(struct enclave *e, struct rsa_key *take);
 
 /* One new document at a time: begin gives a job, or NULL where one runs already. The shell sends
  * `request` to the NSM on a worker, calls check there, and end on the loop; then every request that

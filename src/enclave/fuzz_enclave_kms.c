@@ -26,7 +26,7 @@ static struct enclave *service(void)
     if (crypto_new(&cx) != ERR_OK || enclave_new(cx, &s, &e, NULL) != ERR_OK ||
         rsa_key_new(cx, RSA_BITS_DEFAULT, &key) != ERR_OK)
         abort();
-    enclave_key_set(e, key, 1);
+    enclave_key_set(e, key);
     return e;
 }
 

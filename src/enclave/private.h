@@ -19,7 +19,6 @@ struct enclave {
     struct crypto *cx;
     struct enclave_settings set;
     struct rsa_key *key;
-    uint64_t key_born_ns;
     struct buf document; /* empty: none */
     uint64_t document_born_ns, document_number;
     bool job_runs;

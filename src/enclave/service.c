@@ -75,28 +75,18 @@ void enclave_free(struct enclave *e)
     free(e);
 }
 
-void enclave_key_set(struct enclave *e, struct rsa_key *take, uint64_t mono_ns)
+void enclave_key_set(struct enclave *e, struct rsa_key *take)
 {
     rsa_key_free(e->key);
     e->key = take;
-    e->key_born_ns = mono_ns;
     buf_reset(&e->document); /* it names the key before */
-}
-
-static bool is_older(uint64_t born_ns, uint64_t mono_ns, uint32_t max_ms)
-{
-    return mono_ns - born_ns >= (uint64_t)max_ms * MONO_NS_PER_MS;
-}
-
-bool enclave_key_is_old(const struct enclave *e, uint64_t mono_ns)
-{
-    return !e->key || is_older(e->key_born_ns, mono_ns, e->set.key_max_age_ms);
 }
 
 bool document_is_good(const struct enclave *e, uint64_t mono_ns)
 {
-    return e->document.len > 0 &&
-           !is_older(e->document_born_ns, mono_ns, e->set.document_max_age_ms);
+    uint64_t max_ns = (uint64_t)e->set.document_max_age_ms * MONO_NS_PER_MS;
+
+    return e->document.len > 0 && mono_ns - e->document_born_ns < max_ns;
 }
 
 struct span key_to_ask(const struct enclave *e)

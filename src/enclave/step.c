@@ -195,7 +195,7 @@ static void on_not_received(const struct step *s, const struct enclave_event *ev
     case ENCLAVE_BUSY:
         step_fail(s, (struct failure){ .error = "Service is busy",
                                        .code = "busy",
-                                       .detail = "too many connections" });
+                                       .detail = "too many requests at one time" });
         return;
     case ENCLAVE_STOPPING:
         step_fail(s, (struct failure){ .error = "Service is stopping", .code = "stopping" });

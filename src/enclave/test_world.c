@@ -47,7 +47,6 @@ struct world world_new(const char *key_id)
         .root_der = SPAN_LIT("root"),
         .request_max = T_REQUEST_MAX,
         .document_max_age_ms = 60000,
-        .key_max_age_ms = 3600000,
         .kms_deadline_ms = 8000,
         .kms_try_ms = 3000,
         .kms_tries = 3,
@@ -58,7 +57,7 @@ struct world world_new(const char *key_id)
     };
 
     assert_int_equal(enclave_new(the_cx, &s, &w.e, NULL), ERR_OK);
-    enclave_key_set(w.e, rsa_key_ref(the_key), w.now.mono_ns);
+    enclave_key_set(w.e, rsa_key_ref(the_key));
     memset(w.data_key, 0x5a, sizeof w.data_key);
     world_document(&w);
     return w;

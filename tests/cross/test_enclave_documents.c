@@ -49,13 +49,12 @@ static struct world world_new(struct span root, bool expired_leaf)
         .root_der = root.ptr ? root : softnsm_pki_der(softnsm_pki_of(w.nsm), SOFTNSM_ROOT),
         .request_max = 65536,
         .document_max_age_ms = 60000,
-        .key_max_age_ms = 3600000,
         .kms_deadline_ms = 8000,
         .kms_try_ms = 3000,
         .kms_tries = 1,
     };
     assert_int_equal(enclave_new(w.cx, &s, &w.e, NULL), ERR_OK);
-    enclave_key_set(w.e, rsa_key_ref(the_key), 1);
+    enclave_key_set(w.e, rsa_key_ref(the_key));
     return w;
 }
 

@@ -100,7 +100,7 @@ static void key_done(void *arg)
         loop_timer_arm(s->rotate, now + KEY_RETRY_MS * NS_PER_MS);
         return;
     }
-    enclave_key_set(s->enclave, s->new_key, now);
+    enclave_key_set(s->enclave, s->new_key);
     s->new_key = NULL;
     loop_timer_arm(s->rotate, now + s->set->key_max_age_s * NS_PER_S);
     log_event(LOG_INFO, "recipient key replaced", LOG_INT("bits", RSA_BITS_DEFAULT));

@@ -78,7 +78,6 @@ static int make_enclave(struct service *s, struct span root_der)
         .root_der = root_der,
         .request_max = (size_t)set->request_max,
         .document_max_age_ms = (uint32_t)set->document_max_age_s * 1000,
-        .key_max_age_ms = (uint32_t)set->key_max_age_s * 1000,
         .kms_deadline_ms = (uint32_t)set->kms_deadline_ms,
         .kms_try_ms = (uint32_t)set->kms_try_ms,
         .kms_tries = KMS_TRIES,
@@ -101,7 +100,7 @@ static int make_identity(struct service *s, uint64_t *keygen_ns)
         return fail(EXIT_GENERAL, "no recipient key", "RSA", NULL);
     uint64_t end_ns = clock_mono_ns();
     *keygen_ns = end_ns - start_ns;
-    enclave_key_set(s->enclave, key, end_ns);
+    enclave_key_set(s->enclave, key);
     if (enclave_document_begin(s->enclave, service_now(s), &job) != ERR_OK || !job)
         return fail(EXIT_GENERAL, "no attestation document", s->set->nsm, NULL);
     keeper_run_job(s->cx, s->nsm, job);
