@@ -210,6 +210,8 @@ static void parses(void **state)
     struct policy *untouched = (struct policy *)&rows, *p = untouched;
     struct why why = { 0 };
 
+    if (row->what)
+        assert_int_equal(policy_parse(text, row->use, &p, NULL), ERR_MALFORMED);
     enum err r = policy_parse(text, row->use, &p, &why);
     t_free(text);
     if (!row->what) {

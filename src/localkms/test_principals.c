@@ -87,6 +87,8 @@ static void parse_row(void **state)
     struct principals untouched = { (struct principal *)(uintptr_t)&rows, 4242 }, p = untouched;
     struct why why = { 0 };
 
+    if (row->what)
+        assert_int_equal(principals_parse(json, &p, NULL), ERR_MALFORMED);
     enum err r = principals_parse(json, &p, &why);
     t_free(json);
     if (!row->what) {
