@@ -133,6 +133,9 @@ static int run(const struct options *o, const struct cli_enclave *e, bool encryp
         return status;
     enum err r = encrypt ? encrypt_report(&x.answer, span_str(o->args[3]))
                          : decrypt_report(&x.answer, option_flag(o, "allow-invalid-signature"));
+    if (encrypt && r == ERR_MALFORMED)
+        return cli_fault_set(f, CLI_FAILED, _("the answer is not of the seed protocol: %s"),
+                             "base64");
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
     if (fflush(stdout) != 0)
