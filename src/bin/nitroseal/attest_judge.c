@@ -37,6 +37,11 @@ static int chain(struct crypto *cx, struct span document, const struct attest_qu
                                "Nitro root (a document of a software NSM needs --root)")
                            : _("the document does not verify: its chain does not end at the "
                                "given root"));
+    if (r == ERR_VERIFY && why.what && strcmp(why.what, "certificate time") == 0)
+        return unverified(f,
+                          _("the document does not verify: a certificate of its chain is not "
+                            "valid at that time (a document's own lives three hours; --at judges "
+                            "a saved document at another time)"));
     if (r == ERR_NOMEM || r == ERR_CRYPTO || r == ERR_INTERNAL)
         return cli_fault_set(f, CLI_FAILED, _("could not judge the document: %s"), err_name(r));
     return cli_fault_set(f, CLI_UNVERIFIED, _("the document does not verify: %s"), why.what);
