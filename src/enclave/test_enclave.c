@@ -300,6 +300,32 @@ static void size_limit(void **state)
     world_clear(&w);
 }
 
+/* What is sealed must open again: a text whose decrypt request would be too long is refused now. */
+static void text_that_would_not_fit_back(void **state)
+{
+    (void)state;
+    struct world w = world_new(NULL);
+    AUTO(buf_clear) struct buf rq = BUF_INIT(T_REQUEST_MAX);
+    /* A third more in base64, so three quarters less what stands around it. */
+    const size_t longest = (T_REQUEST_MAX - 1024 - 64) / 4 * 3 - 28;
+
+    for (int past = 0; past < 2; past++) {
+        buf_reset(&rq);
+        assert_int_equal(buf_append_str(&rq, "{" T_CREDENTIALS ",\"message\":\""), ERR_OK);
+        for (size_t i = 0; i < longest + (past ? 200 : 0); i++)
+            assert_int_equal(buf_append_byte(&rq, 'a'), ERR_OK);
+        assert_int_equal(buf_append_str(&rq, "\"}"), ERR_OK);
+        world_ask(&w, buf_view(&rq));
+        if (past) {
+            world_failed(&w, "too_large");
+            world_answer_has(&w, "the request to decrypt it would be longer than 1048576 bytes");
+        } else {
+            assert_int_equal(w.a.kind, ENCLAVE_CALL_KMS);
+        }
+    }
+    world_clear(&w);
+}
+
 static void decrypts(void **state)
 {
     (void)state;
@@ -385,6 +411,7 @@ int main(void)
         cmocka_unit_test(refusal_is_passed_through),
         cmocka_unit_test(encrypts),
         cmocka_unit_test(large_is_parsed_on_a_worker),
+        cmocka_unit_test(text_that_would_not_fit_back),
         cmocka_unit_test(size_limit),
         cmocka_unit_test(decrypts),
         cmocka_unit_test(decrypt_failures),
