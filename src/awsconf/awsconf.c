@@ -78,8 +78,7 @@ static enum err title_parse(struct span line, struct span *title, struct why *wh
 static void setting_take(struct awsconf_profile *p, struct span name, struct span value)
 {
     static const char *const elsewhere[] = {
-        "role_arn",      "credential_process", "web_identity_token_file",
-        "sso_start_url", "sso_session",        "login_session",
+        "role_arn", "web_identity_token_file", "sso_start_url", "sso_session", "login_session",
     };
     const struct {
         const char *name;
@@ -89,6 +88,7 @@ static void setting_take(struct awsconf_profile *p, struct span name, struct spa
         { "aws_secret_access_key", &p->secret_access_key },
         { "aws_session_token", &p->session_token },
         { "region", &p->region },
+        { "credential_process", &p->process },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)

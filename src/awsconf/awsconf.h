@@ -19,8 +19,9 @@ struct awsconf_profile {
     bool found; /* there is a section of that name */
     struct span access_key_id, secret_access_key, session_token; /* empty: not given */
     struct span region;
+    struct span process;   /* credential_process: a command line */
     struct span elsewhere; /* name of a setting that says that the credentials come from another
-                              place: role_arn, sso_session, credential_process, ... */
+                              place that we do not ask: role_arn, sso_session, ... */
 };
 
 /* Read the whole text, refuse what is not of this form even in other sections. ERR_MALFORMED:

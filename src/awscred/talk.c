@@ -2,7 +2,8 @@
 #include "http1/http1.h"
 
 enum {
-    TRIES = 3, /* of each question */
+    CONTAINER_TRIES = 3, /* of each question */
+    IMDS_TRIES = 2,      /* where there is none, a user waits for it */
     CONTAINER_TIMEOUT_MS = 2000,
     CONTAINER_WAIT_MS = 1000,
     IMDS_TIMEOUT_MS = 1000,
@@ -120,7 +121,9 @@ enum err awscred_talk_request(const struct awscred_talk *t, struct awscred_reque
 
 static enum err again(struct awscred_talk *t, enum err r, const char *what, struct why *why)
 {
-    return ++t->tries < TRIES ? ERR_MORE : why_fail(why, r, what, 0);
+    unsigned most = t->form == AWSCRED_IMDS ? IMDS_TRIES : CONTAINER_TRIES;
+
+    return ++t->tries < most ? ERR_MORE : why_fail(why, r, what, 0);
 }
 
 static enum err next_question(struct awscred_talk *t, unsigned state)

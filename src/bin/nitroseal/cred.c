@@ -1,13 +1,19 @@
-/* Where credentials come from: environment, then the shared files. Never argv. */
+/* Where credentials come from: environment, shared files, credential_process, container, instance;
+ * never argv (R-12). The order is that of the credentials reference, section 1. */
 #include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "awsconf/awsconf.h"
-#include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/cred_source.h"
 #include "io/sys.h"
 
-enum { CONFIG_MAX_BYTES = 1 << 20, KEY_ID_MAX_BYTES = 256, CONFIG_PATH_BYTES = 1024 };
+enum {
+    CONFIG_MAX_BYTES = 1 << 20,
+    KEY_ID_MAX_BYTES = 256,
+    CONFIG_PATH_BYTES = 1024,
+    MS_PER_S = 1000
+};
 
 void cli_credentials_clear(struct cli_credentials *c)
 {
@@ -25,8 +31,8 @@ struct proto_credentials cli_credentials_view(const struct cli_credentials *c)
     };
 }
 
-static int take(struct span id, struct span key, struct span token, struct cli_credentials *out,
-                struct cli_fault *f)
+int cred_take(struct span id, struct span key, struct span token, struct cli_credentials *out,
+              struct cli_fault *f)
 {
     out->access_key_id = BUF_INIT(KEY_ID_MAX_BYTES);
     if (buf_append(&out->access_key_id, id) == ERR_OK &&
@@ -35,6 +41,17 @@ static int take(struct span id, struct span key, struct span token, struct cli_c
         return CLI_OK;
     cli_credentials_clear(out);
     return cli_fault_set(f, CLI_SETTINGS, _("the AWS credentials are too long"));
+}
+
+int cred_take_fetched(const struct awscred *c, const char *from, struct cli_credentials *out,
+                      struct cli_fault *f)
+{
+    if (awscred_age_of(c->expires_s, clock_wall_ms() / MS_PER_S, 0) == AWSCRED_EXPIRED)
+        return cli_fault_set(f, CLI_SETTINGS,
+                             _("the AWS credentials from %s have expired: is this machine's clock "
+                               "right?"),
+                             from);
+    return cred_take(c->access_key_id, c->secret_access_key, c->session_token, out, f);
 }
 
 static struct span variable(const char *name)
@@ -61,7 +78,7 @@ static int from_environment(struct cli_credentials *out, struct cli_fault *f)
     if (!id.ptr)
         return cli_fault_set(f, CLI_SETTINGS,
                              _("AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not"));
-    return take(id, key, variable("AWS_SESSION_TOKEN"), out, f);
+    return cred_take(id, key, variable("AWS_SESSION_TOKEN"), out, f);
 }
 
 /* The path in `env`, or HOME/.aws/NAME. */
@@ -104,12 +121,41 @@ static int from_profile(const struct awsconf_profile *p, const char *path, const
             f, CLI_SETTINGS,
             _("profile '%s' in %s has only one of aws_access_key_id and aws_secret_access_key"),
             profile, path);
-    return take(p->access_key_id, p->secret_access_key, p->session_token, out, f);
+    return cred_take(p->access_key_id, p->secret_access_key, p->session_token, out, f);
 }
 
 static bool has_key(const struct awsconf_profile *p)
 {
     return p->access_key_id.len > 0 || p->secret_access_key.len > 0;
+}
+
+/* When the files hold no keys: what they point to, then what the machine has. */
+static int find_further(const struct awsconf_profile *p1, const struct awsconf_profile *p2,
+                        const char *profile, struct cli_credentials *out, struct cli_fault *f)
+{
+    struct span elsewhere = p1->elsewhere.len ? p1->elsewhere : p2->elsewhere;
+    struct span process = p1->process.len ? p1->process : p2->process;
+
+    if (elsewhere.len)
+        return cli_fault_set(f, CLI_SETTINGS,
+                             _("profile '%s' gets its credentials by %.*s, which is not supported "
+                               "yet: put them into the environment"),
+                             profile, (int)elsewhere.len, (const char *)elsewhere.ptr);
+    if (process.len)
+        return cred_from_process(process, profile, out, f);
+    /* Going on would find the machine's role in place of the one that was meant. */
+    if (variable("AWS_WEB_IDENTITY_TOKEN_FILE").ptr)
+        return cli_fault_set(f, CLI_SETTINGS,
+                             _("AWS_WEB_IDENTITY_TOKEN_FILE is set, which is not supported yet: "
+                               "put credentials into the environment"));
+    if (cred_has_container())
+        return cred_from_container(out, f);
+    if (cred_has_imds())
+        return cred_from_imds(out, f);
+    return cli_fault_set(f, CLI_SETTINGS,
+                         _("no AWS credentials: none in the environment, none of profile '%s' in "
+                           "the shared files, no container endpoint, and IMDS is switched off"),
+                         profile);
 }
 
 int cli_credentials_find(const char *profile, bool chosen, struct cli_credentials *out,
@@ -136,17 +182,8 @@ int cli_credentials_find(const char *profile, bool chosen, struct cli_credential
         return from_profile(&p1, credentials, profile, out, f);
     if (has_key(&p2))
         return from_profile(&p2, config, profile, out, f);
-    struct span elsewhere = p1.elsewhere.len ? p1.elsewhere : p2.elsewhere;
-    if (elsewhere.len)
-        return cli_fault_set(f, CLI_SETTINGS,
-                             _("profile '%s' gets its credentials by %.*s, which is not supported "
-                               "yet: put them into the environment"),
-                             profile, (int)elsewhere.len, (const char *)elsewhere.ptr);
     if (named && !p1.found && !p2.found)
         return cli_fault_set(f, CLI_SETTINGS, _("profile '%s' is neither in %s nor in %s"), profile,
                              credentials, config);
-    return cli_fault_set(f, CLI_SETTINGS,
-                         _("no AWS credentials: neither AWS_ACCESS_KEY_ID and "
-                           "AWS_SECRET_ACCESS_KEY, nor profile '%s' in %s or %s"),
-                         profile, credentials, config);
+    return find_further(&p1, &p2, profile, out, f);
 }

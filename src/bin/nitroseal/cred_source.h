@@ -1,0 +1,26 @@
+/* cred_source.h - credentials that have to be fetched: from a credential_process, a container's
+ * endpoint, the instance's metadata service. Blocking. */
+#ifndef BIN_NITROSEAL_CRED_SOURCE_H
+#define BIN_NITROSEAL_CRED_SOURCE_H
+
+#include "awscred/awscred.h"
+#include "bin/nitroseal/cli.h"
+
+/* Copy into *out. CLI_OK or CLI_SETTINGS. */
+int cred_take(struct span id, struct span key, struct span token, struct cli_credentials *out,
+              struct cli_fault *f);
+/* The same after a look at the clock: credentials that have expired are refused. `from` names where
+ * they came from. */
+int cred_take_fetched(const struct awscred *c, const char *from, struct cli_credentials *out,
+                      struct cli_fault *f);
+
+/* Each: CLI_OK or CLI_SETTINGS with a line that says what was asked and what came of it. */
+int cred_from_process(struct span command, const char *profile, struct cli_credentials *out,
+                      struct cli_fault *f);
+int cred_from_container(struct cli_credentials *out, struct cli_fault *f);
+int cred_from_imds(struct cli_credentials *out, struct cli_fault *f);
+/* Does the environment name a container's endpoint? Is IMDS to be asked? */
+bool cred_has_container(void);
+bool cred_has_imds(void);
+
+#endif
