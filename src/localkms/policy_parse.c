@@ -144,6 +144,32 @@ static enum err condition_parse(const char *key, json_t *values, struct policy_c
     return r;
 }
 
+static bool starts_nocase(const char *s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return strlen(s) >= n && span_eq_nocase(span_of(s, n), span_str(prefix));
+}
+
+/* KMS has a name of its own for ForAllValues over keys that have one value or are absent, since it
+ * holds when the key is absent (kms-policy reference section 2). */
+static enum err unsupported_operator(const char *name, json_t *keys, struct why *why)
+{
+    const char *key;
+    json_t *values;
+
+    if (starts_nocase(name, "ForAllValues:")) {
+        json_object_foreach(keys, key, values)
+        {
+            if (starts_nocase(key, "kms:EncryptionContext:") ||
+                starts_nocase(key, "aws:RequestTag/"))
+                return fail(why, "OverlyPermissiveCondition: ForAllValues with a condition key "
+                                 "that has one value");
+        }
+    }
+    return fail(why, "Unsupported condition operator");
+}
+
 static enum err conditions_parse(json_t *value, struct policy_statement *st, struct why *why)
 {
     const char *name, *key;
@@ -155,7 +181,7 @@ static enum err conditions_parse(json_t *value, struct policy_statement *st, str
     {
         struct policy_condition c = { .op = NULL };
         if (!operator_parse(name, &c))
-            return fail(why, "Unsupported condition operator");
+            return unsupported_operator(name, keys, why);
         if (!json_is_object(keys) || json_object_size(keys) == 0)
             return fail(why, "Condition operator without keys");
         json_object_foreach(keys, key, values)

@@ -13,6 +13,7 @@
 #define COND(c)   WITH("\"Condition\":" c)
 #define PRINCIPAL "Invalid principal in policy"
 #define TYPE      "Value of a wrong type in policy"
+#define OVERLY    "OverlyPermissiveCondition: ForAllValues with a condition key that has one value"
 
 struct row {
     const char *name, *doc;
@@ -98,6 +99,20 @@ static struct row rows[] = {
     { "condition: operator in lower case", COND("{\"stringequals\":{\"aws:x\":\"y\"}}"),
       POLICY_OF_KEY, "Unsupported condition operator", 1 },
     { "condition: set operator", COND("{\"ForAnyValue:StringEquals\":{\"aws:x\":\"y\"}}"),
+      POLICY_OF_KEY, "Unsupported condition operator", 1 },
+    { "condition: ForAllValues over an encryption context",
+      COND("{\"ForAllValues:StringEquals\":{\"KMS:EncryptionContext:app\":\"y\"}}"), POLICY_OF_KEY,
+      OVERLY, 1 },
+    { "condition: ForAllValues over a request tag",
+      COND("{\"ForAllValues:StringLike\":{\"aws:x\":\"y\",\"aws:RequestTag/t\":\"y\"}}"),
+      POLICY_OF_KEY, OVERLY, 1 },
+    { "condition: ForAllValues over the context's keys",
+      COND("{\"ForAllValues:StringEquals\":{\"kms:EncryptionContextKeys\":\"y\"}}"), POLICY_OF_KEY,
+      "Unsupported condition operator", 1 },
+    { "condition: ForAnyValue over an encryption context",
+      COND("{\"ForAnyValue:StringEquals\":{\"kms:EncryptionContext:app\":\"y\"}}"), POLICY_OF_KEY,
+      "Unsupported condition operator", 1 },
+    { "condition: ForAllValues over no object", COND("{\"ForAllValues:StringEquals\":1}"),
       POLICY_OF_KEY, "Unsupported condition operator", 1 },
     { "condition: numbers", COND("{\"NumericLessThan\":{\"aws:x\":\"1\"}}"), POLICY_OF_KEY,
       "Unsupported condition operator", 1 },

@@ -196,8 +196,8 @@ class Kms:
 
     def call(self, who, operation, **params):
         body = json.dumps(params).encode()
-        host = f"localhost:{self.port}"
-        c = http.client.HTTPSConnection("localhost", self.port, timeout=15, context=ssl.create_default_context(cafile=self.ca))
+        host = f"127.0.0.1:{self.port}"  # not localhost: a bare container has no /etc/hosts
+        c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=15, context=ssl.create_default_context(cafile=self.ca))
         try:
             c.request("POST", "/", body, sign(who, host, "TrentService." + operation, body))
             r = c.getresponse()
