@@ -62,6 +62,8 @@ struct awscred_place {
 };
 /* An http or https URL without user, password and fragment. ERR_MALFORMED, ERR_LIMIT. */
 MUST_USE enum err awscred_url_parse(struct span url, struct awscred_place *out, struct why *why);
+/* Append what its Host header says: the port only where it is not the scheme's own. ERR_LIMIT. */
+MUST_USE enum err awscred_place_host(const struct awscred_place *p, struct buf *out);
 /* May a container URL name this place? https anywhere; http only to this machine's loopback and
  * the addresses of ECS and EKS. */
 bool awscred_container_allows(const struct awscred_place *p);

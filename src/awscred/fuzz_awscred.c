@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "awscred/awscred.h"
+#include "awscred/sts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +27,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             continue;
         if (c.access_key_id.len == 0 || c.secret_access_key.len == 0)
             abort();
+        check(c.access_key_id, &text);
+        check(c.secret_access_key, &text);
+        check(c.session_token, &text);
+    }
+    struct awscred_refusal no;
+    buf_reset(&text);
+    if (awscred_sts_answer(in, &text, &c, &no, NULL) == ERR_OK) {
         check(c.access_key_id, &text);
         check(c.secret_access_key, &text);
         check(c.session_token, &text);

@@ -90,3 +90,11 @@ bool awscred_container_allows(const struct awscred_place *p)
             return true;
     return false;
 }
+
+enum err awscred_place_host(const struct awscred_place *p, struct buf *out)
+{
+    bool v6 = strchr(p->host, ':') != NULL, usual = p->port == (p->tls ? 443 : 80);
+    enum err r = buf_printf(out, v6 ? "[%s]" : "%s", p->host);
+
+    return r == ERR_OK && !usual ? buf_printf(out, ":%u", (unsigned)p->port) : r;
+}

@@ -57,15 +57,6 @@ void awscred_talk_imds(struct awscred_talk *t, const struct awscred_place *at)
     };
 }
 
-/* Host header: the port only where it is not the scheme's own. */
-static enum err host_write(const struct awscred_place *p, struct buf *out)
-{
-    bool v6 = strchr(p->host, ':') != NULL, usual = p->port == (p->tls ? 443 : 80);
-    enum err r = buf_printf(out, v6 ? "[%s]" : "%s", p->host);
-
-    return r == ERR_OK && !usual ? buf_printf(out, ":%u", (unsigned)p->port) : r;
-}
-
 /* The path of the question, below what the endpoint's own URL ends with. */
 static enum err path_write(const struct awscred_talk *t, struct buf *out)
 {
@@ -96,7 +87,7 @@ enum err awscred_talk_request(const struct awscred_talk *t, struct awscred_reque
     };
     size_t n = 4;
 
-    enum err r = host_write(&t->at, &host);
+    enum err r = awscred_place_host(&t->at, &host);
     if (r == ERR_OK)
         r = path_write(t, &path);
     if (r != ERR_OK)

@@ -2,7 +2,7 @@
 """The credential chain of `nitroseal`: credential_process, container endpoints and IMDSv2, each against a small
 server on loopback that behaves as the real one: refusals, slow answers, wrong clocks. What arrives at the enclave is
 read by the service of seed/seed.py. TAP."""
-import http.server, json, os, ssl, subprocess, threading, time
+import hashlib, hmac, http.server, json, os, re, ssl, subprocess, threading, time, urllib.parse
 
 import lib
 import seed
@@ -129,8 +129,6 @@ def processes(w):
     w.refuses("credential_process: no such program", {"AWS_PROFILE": "p"}, "cannot be started")
     profile("'open quote")
     w.refuses("credential_process: open quote", {"AWS_PROFILE": "p"}, "quote that is not closed")
-    w.files(config="[profile p]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = q\ncredential_process = /bin/true\n")
-    w.refuses("role_arn is refused, not passed over", {"AWS_PROFILE": "p"}, "role_arn")
     w.files()
 
 
@@ -227,6 +225,124 @@ def imds(w):
     check(len(e.seen) == before, "and it was not", e.seen[before:])
 
 
+class Sts:
+    """AssumeRole for a signed request, AssumeRoleWithWebIdentity for the right token; the form is kept."""
+
+    def __init__(self, keys_by_id):
+        self.forms, self.keys, self.error, self.expiration = [], keys_by_id, None, FUTURE
+        self.endpoint = Endpoint({})
+        outer = self
+
+        def do_POST(handler):
+            body = handler.rfile.read(int(handler.headers["Content-Length"]))
+            headers = {k.lower(): v for k, v in handler.headers.items()}
+            status, text = outer.answer(headers, body)
+            data = text.encode()
+            handler.send_response(status)
+            handler.send_header("Content-Type", "text/xml")
+            handler.send_header("Content-Length", str(len(data)))
+            handler.end_headers()
+            handler.wfile.write(data)
+
+        self.endpoint.server.RequestHandlerClass.do_POST = do_POST
+        self.url = self.endpoint.url()
+
+    def signed(self, headers, body):
+        """Is it signed by a key that we know? By the book once more."""
+        m = re.fullmatch(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8}/([^/]+)/sts/aws4_request), ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})",
+                         headers.get("authorization", ""))
+        if not m or m[1] not in self.keys:
+            return None
+        secret, token = self.keys[m[1]]
+        names = m[4].split(";")
+        if not {"host", "x-amz-date"} <= set(names) or headers.get("x-amz-security-token") != token:
+            return None
+        lines = "".join(f"{n}:{' '.join(headers[n].split())}\n" for n in names)
+        canonical = "\n".join(["POST", "/", "", lines, m[4], hashlib.sha256(body).hexdigest()])
+        to_sign = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], m[2], hashlib.sha256(canonical.encode()).hexdigest()])
+        key = ("AWS4" + secret).encode()
+        for part in m[2].split("/"):
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        return m[3] if hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest() == m[5] else None
+
+    def answer(self, headers, body):
+        form = {k: v[0] for k, v in urllib.parse.parse_qs(body.decode(), strict_parsing=True).items()}
+        self.forms.append(form)
+        action = form["Action"]
+        if self.error:
+            return self.error[0], self.error_xml(*self.error[1:])
+        if action == "AssumeRole":
+            form["region"] = self.signed(headers, body)
+            if not form["region"]:
+                return 403, self.error_xml("SignatureDoesNotMatch", "not signed as it should be")
+        elif form["WebIdentityToken"] != "ey.good.token" or "authorization" in headers:
+            return 400, self.error_xml("InvalidIdentityToken", "no such identity")
+        return 200, (f'<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>'
+                     f"<AssumedRoleUser><Arn>x</Arn></AssumedRoleUser><Credentials><AccessKeyId>AKIDR</AccessKeyId>"
+                     f"<SecretAccessKey>secret/R</SecretAccessKey><SessionToken>token+R</SessionToken>"
+                     f"<Expiration>{self.expiration}</Expiration></Credentials></{action}Result></{action}Response>")
+
+    @staticmethod
+    def error_xml(code, message):
+        return f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+
+
+def roles(w):
+    sts = Sts({"AKIDS": ("secret/S", None), "AKIDC": ("secret/C", "token+C")})
+    env = {"AWS_ENDPOINT_URL_STS": sts.url, "AWS_PROFILE": "r"}
+    source = "[s]\naws_access_key_id=AKIDS\naws_secret_access_key=secret/S\n"
+    role = "[profile r]\nrole_arn = arn:aws:iam::111122223333:role/a+b\nsource_profile = s\n"
+    w.files(credentials=source, config=role + "external_id = x&y=1\nrole_session_name = me\nduration_seconds = 900\nregion = eu-central-1\n")
+    w.gets("R", "role_arn with source_profile", env)
+    check(sts.forms[-1] == {"Action": "AssumeRole", "Version": "2011-06-15", "RoleArn": "arn:aws:iam::111122223333:role/a+b", "ExternalId": "x&y=1",
+                            "RoleSessionName": "me", "DurationSeconds": "900", "region": "eu-central-1"}, "what STS was asked", sts.forms[-1])
+    w.gets("R", "AWS_REGION before the profile's", {**env, "AWS_REGION": "us-west-2"})
+    check(sts.forms[-1]["region"] == "us-west-2", "signed for that region", sts.forms[-1])
+    w.files(credentials=source, config=role)
+    w.gets("R", "a session name of our own", env)
+    check(sts.forms[-1]["RoleSessionName"].startswith("nitroseal-"), "which says who it is", sts.forms[-1])
+    w.files(credentials="[r]\naws_access_key_id=AKIDS\naws_secret_access_key=secret/S\n", config=role.replace("= s", "= r"))
+    w.gets("R", "a profile that is its own source", env)
+    w.files(config=role.replace("source_profile = s", "credential_source = EcsContainer"))
+    e = Endpoint({("GET", "/x"): (200, keys("C"))})
+    w.gets("R", "credential_source, session token signed along", {**env, "AWS_CONTAINER_CREDENTIALS_FULL_URI": e.url("/x")})
+    w.refuses("credential_source that is not there", env, "credential_source")
+    w.files(config=role.replace("= s", "= r"))
+    w.refuses("a source without keys", env, "has no credentials")
+    w.files(config="".join(f"[profile {a}]\nrole_arn=x\nsource_profile={b}\n" for a, b in (("r", "q"), ("q", "r"))))
+    w.refuses("profiles in a circle", env, "too many source profiles")
+    w.files(credentials=source, config=role + "mfa_serial = arn:x\n")
+    w.refuses("mfa_serial is refused, not passed over", env, "mfa_serial")
+    w.files(credentials=source.replace("secret/S", "secret/wrong"), config=role)
+    w.refuses("STS refuses: its reason", env, "STS", "SignatureDoesNotMatch", "not signed as it should be")
+    w.files(credentials=source, config=role)
+    sts.expiration = PAST
+    w.refuses("STS: expired by our clock", env, "STS", "expired", "clock")
+    sts.expiration, sts.error = FUTURE, (503, "Throttling", "slow down")
+    before = len(sts.forms)
+    w.refuses("STS: busy", env, "Throttling")
+    check(len(sts.forms) - before == 3, "it was asked three times", len(sts.forms) - before)
+    sts.error = None
+    w.refuses("STS: plain http to a name", {**env, "AWS_ENDPOINT_URL_STS": "http://sts.example.com"}, "not a numeric address")
+    w.refuses("STS: a region that is none", {"AWS_PROFILE": "r", "AWS_REGION": "no region/"}, "not an AWS region")
+
+    with open(w.dir + "/web-token", "w") as f:
+        f.write("ey.good.token\n")
+    w.files(config="[profile r]\nrole_arn = arn:r\nweb_identity_token_file = " + w.dir + "/web-token\n")
+    w.gets("R", "web identity of a profile", env)
+    check(sts.forms[-1]["Action"] == "AssumeRoleWithWebIdentity" and sts.forms[-1]["RoleArn"] == "arn:r", "is not signed", sts.forms[-1])
+    w.files()
+    web = {"AWS_ENDPOINT_URL_STS": sts.url, "AWS_WEB_IDENTITY_TOKEN_FILE": w.dir + "/web-token", "AWS_ROLE_ARN": "arn:q", "AWS_ROLE_SESSION_NAME": "pod"}
+    w.gets("R", "web identity of the environment", web)
+    check(sts.forms[-1]["RoleSessionName"] == "pod", "with its session name", sts.forms[-1])
+    with open(w.dir + "/web-token", "w") as f:
+        f.write("another")
+    w.refuses("web identity: STS's reason", web, "InvalidIdentityToken")
+    with open(w.dir + "/web-token", "w") as f:
+        f.write("\n")
+    w.refuses("web identity: empty file", web, "is empty")
+
+
 def order(w):
     """Environment, files, process, web identity (refused), container, IMDS."""
     c = Endpoint({("GET", "/x"): (200, keys("C"))})
@@ -235,7 +351,8 @@ def order(w):
     w.gets("I", "IMDS comes last", env)
     env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = c.url("/x")
     w.gets("C", "a container goes before it", env)
-    w.refuses("web identity is refused, not passed over", {**env, "AWS_WEB_IDENTITY_TOKEN_FILE": "/x"}, "AWS_WEB_IDENTITY_TOKEN_FILE")
+    w.refuses("a web identity that fails is not passed over", {**env, "AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere", "AWS_ROLE_ARN": "r"}, "/nowhere")
+    w.refuses("a web identity without a role neither", {**env, "AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere"}, "AWS_ROLE_ARN")
     w.files(credentials="[default]\naws_access_key_id=AKIDF\naws_secret_access_key=secret/F\naws_session_token=token+F\n")
     w.gets("F", "files go before them", env)
     w.gets("E", "the environment goes first", {**env, "AWS_ACCESS_KEY_ID": "AKIDE", "AWS_SECRET_ACCESS_KEY": "secret/E", "AWS_SESSION_TOKEN": "token+E"})
@@ -247,6 +364,6 @@ def order(w):
 if lib.missing_programs(["nitroseal"]):
     lib.skip_all("nitroseal is not built")
 the_world = World()
-for part in (processes, containers, container_tls, imds, order):
+for part in (processes, containers, container_tls, imds, roles, order):
     part(the_world)
 lib.plan()

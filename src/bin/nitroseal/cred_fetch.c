@@ -3,7 +3,6 @@
 #include <time.h>
 
 #include "bin/nitroseal/cred_source.h"
-#include "bin/nitroseal/http_call.h"
 #include "io/resolve.h"
 #include "io/sys.h"
 
@@ -32,7 +31,7 @@ bool cred_has_imds(void)
     return !span_eq_nocase(variable("AWS_EC2_METADATA_DISABLED"), SPAN_LIT("true"));
 }
 
-static void pause_ms(unsigned ms)
+void cred_pause_ms(unsigned ms)
 {
     struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
 
@@ -41,8 +40,7 @@ static void pause_ms(unsigned ms)
 }
 
 /* A name is looked up only for https: a plain endpoint is an address. */
-static enum err server_of(const struct awscred_place *p, struct http_server *server,
-                          struct why *why)
+enum err cred_server(const struct awscred_place *p, struct http_server *server, struct why *why)
 {
     AUTO(buf_clear) struct buf pem = BUF_INIT(CA_MAX_BYTES);
     struct span bundle = variable("AWS_CA_BUNDLE");
@@ -74,9 +72,9 @@ static enum err ask(struct awscred_talk *t, struct http_server *server, struct b
     enum err r = awscred_talk_request(t, &rq);
     if (r != ERR_OK)
         return why_fail(why, r, "request", 0);
-    pause_ms(rq.wait_ms);
+    cred_pause_ms(rq.wait_ms);
     *why = (struct why){ 0 };
-    r = server_of(&t->at, server, why);
+    r = cred_server(&t->at, server, why);
     if (r == ERR_OK)
         r = http_call(server, buf_view(&rq.bytes), clock_mono_ns() + rq.timeout_ms * NS_PER_MS,
                       &reply, why);
