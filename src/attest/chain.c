@@ -46,8 +46,7 @@ static enum err chain_parse(struct crypto *cx, struct span in, const struct atte
 }
 
 /* What RFC 5280 section 6.1.4 asks of a certificate that signs others. `below` authorities stand
- * between it and the leaf; self-issued ones are counted too, since there are none in real chains.
- */
+ * between it and the leaf; none is self-issued (fault_of), so all are counted. */
 static const char *authority_fault(const struct x509_facts *f, size_t below)
 {
     if (!f->has_basic_constraints || !f->basic_constraints_critical || !f->is_ca)
@@ -82,6 +81,9 @@ static const char *fault_of(const struct chain *c, size_t i, int64_t now_s)
     if (f->has_unknown_critical)
         return "critical extension";
     if (!span_eq(f->issuer, issuer->subject))
+        return "chain names";
+    /* A second root, or a root's new key under its old name: real chains have neither. */
+    if (i > 0 && span_eq(f->issuer, f->subject))
         return "chain names";
     if (now_s < f->not_before || now_s > f->not_after)
         return "certificate time";

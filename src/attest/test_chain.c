@@ -296,7 +296,7 @@ static const struct row {
     { "cabundle reversed", reversed, ERR_VERIFY, "root" },
     { "intermediate missing", intermediate_missing, ERR_VERIFY, "chain names" },
     { "extra certificate at the end", extra_at_the_end, ERR_VERIFY, "path length" },
-    { "root twice", root_twice, ERR_OK, NULL },
+    { "root twice", root_twice, ERR_VERIFY, "chain names" },
     { "certificate is none", no_certificate, ERR_MALFORMED, "certificate" },
 };
 

@@ -69,6 +69,7 @@ static const struct kms_row final_answers[] = {
     { "kms: bad signature", 400,
       "{\"__type\":\"com.amazon#InvalidSignatureException:x\",\"message\":\"no\"}", "kms_refused" },
     { "kms: no message", 400, "{\"__type\":\"InvalidCiphertextException\"}", "kms_refused" },
+    { "kms: a gateway's page", 403, "<html>", "kms_refused" },
     { "kms: not JSON", 200, "hello", "kms_malformed_answer" },
     { "kms: Plaintext", 200, OK_BUT(BLOB, KEY "\"Plaintext\":\"QUJD\",", SEALED),
       "kms_not_attested" },
@@ -83,6 +84,19 @@ static const struct kms_row final_answers[] = {
     { "kms: sealed text is garbage", 200, OK_BUT(BLOB, KEY, "\"CiphertextForRecipient\":\"QUJD\""),
       "data_key_not_opened" },
 };
+
+/* Without KMS's own words there is still its status. */
+static void answer_of_no_type(void **state)
+{
+    (void)state;
+    struct world w = world_new(NULL);
+
+    world_ask(&w, span_str(T_ENCRYPT("\"m\"")));
+    world_kms(&w, 403, "<html>");
+    world_failed(&w, "kms_refused");
+    world_answer_has(&w, "\"detail\":\"HTTP status 403\"");
+    world_clear(&w);
+}
 
 static void final_row(void **state)
 {
@@ -375,8 +389,9 @@ int main(void)
         cmocka_unit_test(decrypts),
         cmocka_unit_test(decrypt_failures),
         cmocka_unit_test(nothing_stays),
+        cmocka_unit_test(answer_of_no_type),
     };
-    size_t n = 9;
+    size_t n = 10;
 
     ROWS(bad_request_row, bad_requests);
     ROWS(final_row, final_answers);

@@ -99,6 +99,9 @@ static int exchange(const struct options *o, const struct cli_enclave *e, bool e
 {
     AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
+    if (encrypt && !span_is_utf8(span_str(o->args[3])))
+        return cli_fault_set(f, CLI_FILE,
+                             _("the text is not UTF-8: the seed protocol carries text only"));
     int status =
         cli_credentials_find(option_text(o, "profile"), option_count(o, "profile") > 0, &cred, f);
 
