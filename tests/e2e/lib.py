@@ -15,6 +15,7 @@ REGION, ACCOUNT = "us-east-1", "111122223333"
 # Nothing of the caller's settings reaches a program under test.
 CLEAN = {k: v for k, v in os.environ.items()
          if not k.startswith(("NITROSEAL_", "AWS_", "KMS_", "VSOCK_", "LC_", "LANG"))}
+CLEAN["AWS_EC2_METADATA_DISABLED"] = "true"  # a test asks only the endpoints that it made
 
 
 # --- TAP -----------------------------------------------------------------------------------------------------------
