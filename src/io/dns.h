@@ -15,7 +15,8 @@ enum {
 struct dns; /* one question */
 
 /* found: NULL unless ERR_OK, then 1 to RESOLVE_MAX addresses, IPv4 first. ttl_s: the least of all
- * records that led to them; 0 for the hosts file. ERR_IO: why says what the resolver said. */
+ * records that led to them; 0 for the hosts file. Both die with the question. ERR_IO: why says what
+ * the resolver said. */
 typedef void dns_fn(void *arg, enum err r, const struct resolved *found, uint32_t ttl_s,
                     const struct why *why);
 

@@ -11,7 +11,8 @@ enum { RACE_STAGGER_MS = 250 };
 struct race;
 
 /* Once, from the loop. fd: connected, non-blocking, the callee's; `which` of the addresses. -1:
- * none could be reached, ERR_IO or ERR_TIMEOUT, and why is about the last that failed. */
+ * none could be reached, ERR_IO or ERR_TIMEOUT, and why, which dies
+ * with the race, is about the last that failed. */
 typedef void race_fn(void *arg, int fd, unsigned which, enum err r, const struct why *why);
 
 /* limit_ns: for each address. ERR_NOMEM. */

@@ -52,14 +52,15 @@ struct relay_next relay_next(struct relay *r)
         r->end = r->broken ? RELAY_BROKEN : RELAY_DONE;
     if (r->end != RELAY_RUNS)
         return (struct relay_next){ .what = RELAY_END };
-    for (unsigned i = 0; i < 2; i++) {
-        enum relay_what what = way_next(&r->way[i], r->broken);
-        if (what == RELAY_END)
-            r->end = RELAY_BROKEN;
-        if (what != RELAY_WAIT)
-            return (struct relay_next){ .what = what, .from = (enum relay_side)i };
+    enum relay_side s = r->turn;
+    enum relay_what what = way_next(&r->way[s], r->broken);
+    if (what == RELAY_WAIT) {
+        s = other(s);
+        what = way_next(&r->way[s], r->broken);
     }
-    return (struct relay_next){ .what = RELAY_WAIT };
+    if (what == RELAY_END)
+        r->end = RELAY_BROKEN;
+    return (struct relay_next){ .what = what, .from = s };
 }
 
 static void told_fill(struct relay *r, enum relay_side s, enum relay_got got, size_t n)
@@ -113,6 +114,8 @@ void relay_told(struct relay *r, struct relay_next did, enum relay_got got, size
 {
     if (got != RELAY_AGAIN)
         r->last_ns = now_ns;
+    if (did.what == RELAY_DRAIN)
+        r->turn = other(did.from);
     switch (did.what) {
     case RELAY_FILL:
         told_fill(r, did.from, got, n);

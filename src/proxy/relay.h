@@ -52,6 +52,7 @@ struct relay {
     struct relay_way way[2]; /* by the side they come from */
     uint64_t idle_ns;        /* 0: no limit */
     uint64_t last_ns;        /* when something last moved */
+    enum relay_side turn;    /* whose bytes are looked at first: the two ways take turns */
     bool broken;
     enum relay_end end;
 };

@@ -64,11 +64,25 @@ static void a_reader_that_does_not_read_stops_the_writer(void **state)
     expect(RELAY_WAIT, 0);
     wants("-b"); /* the client is not read until the rest is out, the other way is not held up */
     relay_ready(&r, RELAY_REMOTE, true, true);
-    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 60);
-    did(RELAY_FILL, RELAY_CLIENT, RELAY_AGAIN, 0);
     did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 5);
     did(RELAY_DRAIN, RELAY_REMOTE, RELAY_AGAIN, 0);
+    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 60);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_AGAIN, 0);
     wants("b-");
+}
+
+/* Neither way may starve the other, however much comes. */
+static void the_two_ways_take_turns(void **state)
+{
+    (void)state;
+    relay_ready(&r, RELAY_CLIENT, true, true);
+    relay_ready(&r, RELAY_REMOTE, true, true);
+    for (unsigned i = 0; i < 10; i++) {
+        did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 10);
+        did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 10);
+        did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 10);
+        did(RELAY_DRAIN, RELAY_REMOTE, RELAY_MOVED, 10);
+    }
 }
 
 static void half_close_passes_and_the_other_way_goes_on(void **state)
@@ -176,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(one_piece, make),
         cmocka_unit_test_setup(a_reader_that_does_not_read_stops_the_writer, make),
+        cmocka_unit_test_setup(the_two_ways_take_turns, make),
         cmocka_unit_test_setup(half_close_passes_and_the_other_way_goes_on, make),
         cmocka_unit_test_setup(the_end_waits_for_what_is_held, make),
         cmocka_unit_test_setup(what_a_broken_side_sent_before_arrives, make),

@@ -162,6 +162,11 @@ def read_all(s):
     return bytes(got)
 
 
+def sanitized():
+    with open(BIN + "/vsock-proxy", "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def pattern(n, seed):
     return (b"%08d" % seed * (n // 8 + 1))[:n]
 
@@ -283,7 +288,10 @@ def crowds():
     check(good == QUICK, f"{QUICK} quick connections", good)
     until(lambda: p.fds() <= fds, seconds=10)
     check(p.fds() <= fds, "no descriptor is left over", fds, p.fds())
-    check(p.rss_kib() <= rss + 1024, "and no memory", rss, p.rss_kib())
+    if sanitized():  # it keeps what was freed for a while, and finds leaks itself
+        check(True, "and no memory # SKIP sanitizers")
+    else:
+        check(p.rss_kib() <= rss + 1024, "and no memory", rss, p.rss_kib())
     check(p.program.stop() == 0, "and it leaves in order")
 
 

@@ -14,8 +14,6 @@ static void told(void *arg, enum err r, const struct resolved *found, uint32_t t
     struct names *n = arg;
     uint64_t now = loop_now_ns(n->loop);
 
-    dns_free(n->asking);
-    n->asking = NULL;
     if (r == ERR_OK) {
         char first[ADDR_TEXT_BYTES];
         uint64_t fresh_s = ttl_s < FRESH_MIN_S ? FRESH_MIN_S : ttl_s;
@@ -32,6 +30,8 @@ static void told(void *arg, enum err r, const struct resolved *found, uint32_t t
                   LOG_STR("why", why->what),
                   LOG_STR("using", n->known.n > 0 ? "the last known addresses" : "nothing"));
     }
+    dns_free(n->asking); /* and the answer with it */
+    n->asking = NULL;
     n->answered(n->arg);
 }
 

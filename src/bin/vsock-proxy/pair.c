@@ -216,10 +216,12 @@ static void on_race(void *arg, int fd, unsigned which, enum err r, const struct 
     struct pair *p = arg;
     struct loop *loop = p->gate->proxy->loop;
 
+    const char *what = why->what;
+
     race_free(p->race);
     p->race = NULL;
     if (r != ERR_OK) {
-        refuse(p, why->what);
+        refuse(p, what);
         return;
     }
     p->fd[RELAY_REMOTE] = fd;

@@ -84,14 +84,14 @@ static void on_answer(void *arg, enum err r, const struct resolved *found, uint3
     struct permit *p = q->permit;
     (void)ttl_s;
 
-    dns_free(q->dns);
-    q->dns = NULL;
     if (r != ERR_OK)
         log_event(LOG_DEBUG, "cannot resolve", LOG_STR("host", q->host), LOG_STR("why", why->what));
     else if (q->remote)
         p->remote = *found;
     else
         keep(p, found);
+    dns_free(q->dns); /* and the answer with it */
+    q->dns = NULL;
     if (--p->open == 0)
         judge(p);
 }
