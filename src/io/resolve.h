@@ -1,5 +1,4 @@
-/* resolve.h - names to TCP addresses, by the system's resolver. Blocking: call it on a worker.
- * In a file of its own so that static programs which never ask do not carry getaddrinfo(). */
+/* resolve.h - TCP addresses of a host: those that need no resolver here, names in dns.h. */
 #ifndef IO_RESOLVE_H
 #define IO_RESOLVE_H
 
@@ -18,9 +17,5 @@ struct resolved {
  * block. ERR_UNSUPPORTED: a name. ERR_DENIED: numeric, but of the other family. */
 MUST_USE enum err resolve_numeric(const char *host, uint16_t port, enum resolve_family family,
                                   struct resolved *out);
-/* IPv4 first, else in the resolver's order; at most RESOLVE_MAX, at least one. ERR_IO (the
- * resolver's text in why), ERR_LIMIT (name too long). */
-MUST_USE enum err resolve_name(const char *host, uint16_t port, enum resolve_family family,
-                               struct resolved *out, struct why *why);
 
 #endif

@@ -147,27 +147,34 @@ static void sockaddr_kinds(void **state)
     assert_int_equal(addr_sockaddr((const struct sockaddr *)&un, sizeof(un), &a), ERR_UNSUPPORTED);
 }
 
+static void is_resolved(const char *host, enum resolve_family family, const char *want)
+{
+    static struct resolved r;
+    char text[ADDR_TEXT_BYTES];
+
+    assert_int_equal(resolve_numeric(host, 443, family, &r), ERR_OK);
+    assert_int_equal(r.n, 1);
+    addr_text(&r.list[0], text, sizeof(text));
+    assert_string_equal(text, want);
+}
+
 static void names_without_dns(void **state)
 {
     struct resolved r = { .n = 7 };
-    struct why why = { 0 };
-    char text[ADDR_TEXT_BYTES], longest[RESOLVE_NAME_MAX_BYTES + 2];
     (void)state;
 
-    assert_int_equal(resolve_name("127.0.0.9", 80, RESOLVE_V4, &r, &why), ERR_OK);
-    assert_int_equal(r.n, 1);
-    addr_text(&r.list[0], text, sizeof(text));
-    assert_string_equal(text, "127.0.0.9:80");
-    assert_int_equal(resolve_name("::9", 80, RESOLVE_ANY, &r, &why), ERR_OK);
-    addr_text(&r.list[0], text, sizeof(text));
-    assert_string_equal(text, "[::9]:80");
-    assert_int_equal(resolve_name("127.0.0.9", 80, RESOLVE_V6, &r, &why), ERR_IO);
-    assert_non_null(why.what);
-    assert_int_equal(r.n, 1);
-    memset(longest, 'a', sizeof(longest) - 1);
-    longest[sizeof(longest) - 1] = 0;
-    assert_int_equal(resolve_name(longest, 80, RESOLVE_ANY, &r, &why), ERR_LIMIT);
-    assert_string_equal(why.what, "host name too long");
+    is_resolved("127.0.0.9", RESOLVE_V4, "127.0.0.9:443");
+    is_resolved("::9", RESOLVE_ANY, "[::9]:443");
+    is_resolved("[::9]", RESOLVE_V6, "[::9]:443");
+    is_resolved("localhost", RESOLVE_V4, "127.0.0.1:443");
+    is_resolved("localhost", RESOLVE_V6, "[::1]:443");
+    assert_int_equal(resolve_numeric("kms.test", 443, RESOLVE_ANY, &r), ERR_UNSUPPORTED);
+    assert_int_equal(resolve_numeric("[::9", 443, RESOLVE_ANY, &r), ERR_UNSUPPORTED);
+    assert_int_equal(resolve_numeric("127.0.0.9", 443, RESOLVE_V6, &r), ERR_DENIED);
+    assert_int_equal(resolve_numeric("::9", 443, RESOLVE_V4, &r), ERR_DENIED);
+    assert_int_equal(r.n, 7);
+    assert_int_equal(resolve_numeric("localhost", 443, RESOLVE_ANY, &r), ERR_OK);
+    assert_int_equal(r.n, 2);
 }
 
 static void greeting_answers(void **state)

@@ -1,15 +1,13 @@
 #include "proxy/relay.h"
 
-enum { NS_PER_MILLISECOND = 1000000 };
-
 static enum relay_side other(enum relay_side s)
 {
     return s == RELAY_CLIENT ? RELAY_REMOTE : RELAY_CLIENT;
 }
 
-void relay_init(struct relay *r, size_t high_water, uint64_t idle_ns, uint64_t now_ns)
+void relay_init(struct relay *r, uint64_t idle_ns, uint64_t now_ns)
 {
-    *r = (struct relay){ .high_water = high_water, .idle_ns = idle_ns, .last_ns = now_ns };
+    *r = (struct relay){ .idle_ns = idle_ns, .last_ns = now_ns };
 }
 
 const char *relay_end_name(enum relay_end e)
@@ -19,8 +17,6 @@ const char *relay_end_name(enum relay_end e)
         return "runs";
     case RELAY_DONE:
         return "done";
-    case RELAY_NO_REMOTE:
-        return "no remote";
     case RELAY_BROKEN:
         return "broken";
     case RELAY_IDLE:
@@ -29,104 +25,145 @@ const char *relay_end_name(enum relay_end e)
     return "unknown";
 }
 
-static void close_side(struct relay *r, enum relay_side s, struct relay_action *out)
+void relay_ready(struct relay *r, enum relay_side s, bool readable, bool writable)
 {
-    if (r->gone[s] || r->closing[s])
-        return;
-    r->closing[s] = true;
-    out->close[s] = true;
+    if (readable)
+        r->way[s].can_fill = true;
+    if (writable)
+        r->way[other(s)].can_drain = true;
 }
 
-static void end(struct relay *r, enum relay_end why)
+static enum relay_what way_next(const struct relay_way *w, bool broken)
 {
-    if (r->end == RELAY_RUNS)
-        r->end = why;
+    if (w->drop)
+        return RELAY_DROP;
+    if (w->done)
+        return RELAY_WAIT;
+    if (w->held > 0)
+        return w->can_drain ? RELAY_DRAIN : RELAY_WAIT;
+    if (w->eof)
+        return broken ? RELAY_END : RELAY_FINISH;
+    return w->can_fill ? RELAY_FILL : RELAY_WAIT;
 }
 
-static void note(struct relay *r, const struct relay_input *in)
+struct relay_next relay_next(struct relay *r)
 {
-    switch (in->event) {
-    case RELAY_CONNECTED:
-        r->connected = true;
-        r->last_ns = in->now_ns;
+    if (r->end == RELAY_RUNS && r->way[0].done && r->way[1].done)
+        r->end = r->broken ? RELAY_BROKEN : RELAY_DONE;
+    if (r->end != RELAY_RUNS)
+        return (struct relay_next){ .what = RELAY_END };
+    enum relay_side s = r->turn;
+    enum relay_what what = way_next(&r->way[s], r->broken);
+    if (what == RELAY_WAIT) {
+        s = other(s);
+        what = way_next(&r->way[s], r->broken);
+    }
+    if (what == RELAY_END)
+        r->end = RELAY_BROKEN;
+    return (struct relay_next){ .what = what, .from = s };
+}
+
+static void told_fill(struct relay *r, enum relay_side s, enum relay_got got, size_t n)
+{
+    struct relay_way *w = &r->way[s];
+    struct relay_way *back = &r->way[other(s)];
+
+    switch (got) {
+    case RELAY_MOVED:
+        w->held += n;
+        w->can_drain = true; /* most often it is so, and the try costs less than waiting */
         return;
-    case RELAY_REFUSED:
-        r->gone[RELAY_REMOTE] = true;
-        end(r, RELAY_NO_REMOTE);
-        return;
-    case RELAY_PROGRESS:
-        r->last_ns = in->now_ns;
+    case RELAY_AGAIN:
+        w->can_fill = false;
         return;
     case RELAY_EOF:
-        r->eof[in->side] = true;
-        r->last_ns = in->now_ns;
+        w->eof = true;
         return;
-    case RELAY_CLOSED:
-        r->gone[in->side] = true;
-        r->eof[in->side] = true;
-        if (in->broken || !r->connected)
-            end(r, RELAY_BROKEN);
+    case RELAY_BROKE: /* what it sent before still goes out; towards it nothing does any more */
+        w->eof = true;
+        r->broken = true;
+        back->done = true;
+        back->drop = back->held > 0;
         return;
-    case RELAY_TICK:
-        if (r->idle_ns != 0 && in->now_ns - r->last_ns >= r->idle_ns) {
-            r->expired = true;
-            end(r, RELAY_IDLE);
-        }
-        return;
-    case RELAY_STOP: {
-        const uint64_t short_ns = (uint64_t)RELAY_STOP_IDLE_MS * NS_PER_MILLISECOND;
-        if (r->idle_ns == 0 || r->idle_ns > short_ns)
-            r->idle_ns = short_ns;
-        return;
-    }
     }
 }
 
-/* From side `s` to the other, as far as there is room; at the end of `s` the other is finished. */
-static void pump(struct relay *r, const struct relay_input *in, enum relay_side s,
-                 struct relay_action *out)
+static void told_drain(struct relay *r, enum relay_side s, enum relay_got got, size_t n)
 {
-    enum relay_side to = other(s);
-    if (r->gone[to] || r->closing[to] || r->finished[to])
+    struct relay_way *w = &r->way[s];
+
+    switch (got) {
+    case RELAY_MOVED:
+        w->held -= n;
+        w->bytes += n;
         return;
-
-    size_t room = in->unsent[to] < r->high_water ? r->high_water - in->unsent[to] : 0;
-    if (in->event == RELAY_CLOSED && in->side == s)
-        room = SIZE_MAX; /* its buffer goes with it, and bounds what this can be */
-    size_t n = in->waiting[s] < room ? in->waiting[s] : room;
-    out->move[s] = n;
-    r->bytes[s] += n;
-    if (r->eof[s] && n == in->waiting[s]) {
-        r->finished[to] = true;
-        out->finish[to] = true;
+    case RELAY_AGAIN:
+        w->can_drain = false;
+        return;
+    case RELAY_EOF:
+    case RELAY_BROKE: /* what the other side said before it closed may still be on the way */
+        r->broken = true;
+        w->done = true;
+        w->drop = true;
+        return;
     }
 }
 
-/* One side is gone for a reason that the other cannot outlive: what is queued towards it still goes
- * out, then it is closed. */
-static void wind_down(struct relay *r, const struct relay_input *in, struct relay_action *out)
+void relay_told(struct relay *r, struct relay_next did, enum relay_got got, size_t n,
+                uint64_t now_ns)
 {
-    for (unsigned i = 0; i < 2; i++) {
-        enum relay_side s = (enum relay_side)i;
-        bool queued = in->unsent[s] + out->move[other(s)] > 0;
-        if (r->expired || !queued)
-            close_side(r, s, out);
+    if (got != RELAY_AGAIN)
+        r->last_ns = now_ns;
+    if (did.what == RELAY_DRAIN)
+        r->turn = other(did.from);
+    switch (did.what) {
+    case RELAY_FILL:
+        told_fill(r, did.from, got, n);
+        return;
+    case RELAY_DRAIN:
+        told_drain(r, did.from, got, n);
+        return;
+    case RELAY_DROP:
+        r->way[did.from].drop = false;
+        r->way[did.from].held = 0;
+        return;
+    case RELAY_FINISH:
+        r->way[did.from].done = true;
+        return;
+    case RELAY_WAIT:
+    case RELAY_END:
+        return;
     }
 }
 
-void relay_step(struct relay *r, const struct relay_input *in, struct relay_action *out)
+bool relay_wants_read(const struct relay *r, enum relay_side s)
 {
-    *out = (struct relay_action){ .over = false };
-    note(r, in);
-    if (r->connected && !r->expired) {
-        pump(r, in, RELAY_CLIENT, out);
-        pump(r, in, RELAY_REMOTE, out);
-    }
-    if (r->gone[RELAY_CLIENT] && r->gone[RELAY_REMOTE])
-        end(r, RELAY_DONE);
-    if (r->end != RELAY_RUNS)
-        wind_down(r, in, out);
-    out->over = r->gone[RELAY_CLIENT] && r->gone[RELAY_REMOTE];
-    if (r->idle_ns != 0 && !r->expired && !out->over)
-        out->wake_ns = r->last_ns + r->idle_ns;
+    const struct relay_way *w = &r->way[s];
+
+    return r->end == RELAY_RUNS && !w->done && !w->eof && w->held == 0;
+}
+
+bool relay_wants_write(const struct relay *r, enum relay_side s)
+{
+    const struct relay_way *w = &r->way[other(s)];
+
+    return r->end == RELAY_RUNS && !w->done && w->held > 0;
+}
+
+bool relay_tick(struct relay *r, uint64_t now_ns)
+{
+    if (r->end == RELAY_RUNS && r->idle_ns != 0 && now_ns - r->last_ns >= r->idle_ns)
+        r->end = RELAY_IDLE;
+    return r->end == RELAY_IDLE;
+}
+
+uint64_t relay_wake_ns(const struct relay *r)
+{
+    return r->idle_ns == 0 || r->end != RELAY_RUNS ? 0 : r->last_ns + r->idle_ns;
+}
+
+void relay_hurry(struct relay *r, uint64_t idle_ns)
+{
+    if (r->idle_ns == 0 || r->idle_ns > idle_ns)
+        r->idle_ns = idle_ns;
 }

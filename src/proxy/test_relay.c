@@ -2,227 +2,201 @@
 
 #include "proxy/relay.h"
 
-enum { HIGH = 100, SECOND = 1000000000 };
+enum { LIMIT_NS = 1000 };
 
 static struct relay r;
-static struct relay_action a;
 
-static void start(bool connected)
-{
-    relay_init(&r, HIGH, 10 * (uint64_t)SECOND, 0);
-    if (connected)
-        relay_step(&r, &(struct relay_input){ .event = RELAY_CONNECTED }, &a);
-}
-
-#define STEP(...) relay_step(&r, &(struct relay_input){ __VA_ARGS__ }, &a)
-
-static void bytes_move_both_ways(void **state)
+static int make(void **state)
 {
     (void)state;
-    start(true);
-    STEP(.event = RELAY_PROGRESS, .waiting = { 30, 0 });
-    assert_int_equal(a.move[RELAY_CLIENT], 30);
-    assert_int_equal(a.move[RELAY_REMOTE], 0);
-    STEP(.event = RELAY_PROGRESS, .waiting = { 5, 7 });
-    assert_int_equal(a.move[RELAY_CLIENT], 5);
-    assert_int_equal(a.move[RELAY_REMOTE], 7);
-    assert_int_equal(r.bytes[RELAY_CLIENT], 35);
-    assert_int_equal(r.bytes[RELAY_REMOTE], 7);
-    assert_false(a.finish[0] || a.finish[1] || a.close[0] || a.close[1] || a.over);
+    relay_init(&r, LIMIT_NS, 10);
+    return 0;
 }
 
-static void a_slow_reader_stops_the_writer(void **state)
+static void expect(enum relay_what what, enum relay_side from)
 {
-    (void)state;
-    start(true);
-    STEP(.event = RELAY_PROGRESS, .waiting = { 500, 0 }, .unsent = { 0, HIGH - 1 });
-    assert_int_equal(a.move[RELAY_CLIENT], 1);
-    STEP(.event = RELAY_PROGRESS, .waiting = { 499, 0 }, .unsent = { 0, HIGH });
-    assert_int_equal(a.move[RELAY_CLIENT], 0);
-    STEP(.event = RELAY_PROGRESS, .waiting = { 499, 0 }, .unsent = { 0, HIGH + 1 });
-    assert_int_equal(a.move[RELAY_CLIENT], 0);
-    /* The other direction goes on meanwhile. */
-    STEP(.event = RELAY_PROGRESS, .waiting = { 499, 9 }, .unsent = { 0, HIGH });
-    assert_int_equal(a.move[RELAY_REMOTE], 9);
+    struct relay_next n = relay_next(&r);
+
+    assert_int_equal(n.what, what);
+    if (what != RELAY_WAIT && what != RELAY_END)
+        assert_int_equal(n.from, from);
 }
 
-static void nothing_moves_before_the_remote_stands(void **state)
+/* What comes next must be this, and goes so. */
+static void did(enum relay_what what, enum relay_side from, enum relay_got got, size_t n)
 {
-    (void)state;
-    start(false);
-    STEP(.event = RELAY_PROGRESS, .waiting = { 10, 0 });
-    assert_int_equal(a.move[RELAY_CLIENT], 0);
-    STEP(.event = RELAY_EOF, .side = RELAY_CLIENT, .waiting = { 10, 0 });
-    assert_false(a.finish[RELAY_REMOTE]);
-    STEP(.event = RELAY_CONNECTED, .waiting = { 10, 0 });
-    assert_int_equal(a.move[RELAY_CLIENT], 10);
-    assert_true(a.finish[RELAY_REMOTE]);
+    expect(what, from);
+    relay_told(&r, relay_next(&r), got, n, 20);
 }
 
-static void half_close_passes_after_the_last_byte(void **state)
+/* for each side: 'r' reads, 'w' writes, 'b' both, '-' neither */
+static void wants(const char *both)
 {
-    (void)state;
-    start(true);
-    STEP(.event = RELAY_EOF, .side = RELAY_CLIENT, .waiting = { 10, 0 }, .unsent = { 0, 95 });
-    assert_int_equal(a.move[RELAY_CLIENT], 5);
-    assert_false(a.finish[RELAY_REMOTE]);
-    STEP(.event = RELAY_PROGRESS, .waiting = { 5, 0 }, .unsent = { 0, 50 });
-    assert_int_equal(a.move[RELAY_CLIENT], 5);
-    assert_true(a.finish[RELAY_REMOTE]);
-    /* The answer still comes back, and the end is passed on once. */
-    STEP(.event = RELAY_PROGRESS, .waiting = { 0, 80 });
-    assert_int_equal(a.move[RELAY_REMOTE], 80);
-    assert_false(a.finish[RELAY_REMOTE]);
-    STEP(.event = RELAY_EOF, .side = RELAY_REMOTE);
-    assert_true(a.finish[RELAY_CLIENT]);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_REMOTE);
-    assert_false(a.over || a.close[RELAY_CLIENT]);
-    assert_int_equal(r.end, RELAY_RUNS);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_CLIENT);
-    assert_true(a.over);
-    assert_int_equal(r.end, RELAY_DONE);
-    assert_int_equal(a.wake_ns, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        bool rd = relay_wants_read(&r, (enum relay_side)i);
+        bool wr = relay_wants_write(&r, (enum relay_side)i);
+        assert_int_equal(both[i], rd && wr ? 'b' : rd ? 'r' : wr ? 'w' : '-');
+    }
 }
 
-static void what_waits_on_a_closed_side_is_moved_at_last(void **state)
+static void one_piece(void **state)
 {
     (void)state;
-    start(true);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_REMOTE, .waiting = { 0, 700 }, .unsent = { HIGH, 0 });
-    assert_int_equal(a.move[RELAY_REMOTE], 700);
-    assert_true(a.finish[RELAY_CLIENT]);
+    expect(RELAY_WAIT, 0);
+    wants("rr");
+    relay_ready(&r, RELAY_CLIENT, true, false);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 100);
+    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 100);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_AGAIN, 0);
+    expect(RELAY_WAIT, 0);
+    wants("rr");
+    assert_int_equal(r.way[RELAY_CLIENT].bytes, 100);
+    assert_int_equal(r.way[RELAY_REMOTE].bytes, 0);
 }
 
-static void refused_remote_closes_the_client(void **state)
+static void a_reader_that_does_not_read_stops_the_writer(void **state)
 {
     (void)state;
-    start(false);
-    STEP(.event = RELAY_PROGRESS, .waiting = { 10, 0 });
-    STEP(.event = RELAY_REFUSED, .waiting = { 10, 0 });
-    assert_true(a.close[RELAY_CLIENT]);
-    assert_false(a.over);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_CLIENT);
-    assert_true(a.over);
-    assert_false(a.close[RELAY_CLIENT]);
-    assert_int_equal(r.end, RELAY_NO_REMOTE);
+    relay_ready(&r, RELAY_CLIENT, true, false);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 100);
+    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 40);
+    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_AGAIN, 0);
+    expect(RELAY_WAIT, 0);
+    wants("-b"); /* the client is not read until the rest is out, the other way is not held up */
+    relay_ready(&r, RELAY_REMOTE, true, true);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 5);
+    did(RELAY_DRAIN, RELAY_REMOTE, RELAY_AGAIN, 0);
+    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 60);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_AGAIN, 0);
+    wants("b-");
 }
 
-static void client_leaves_while_we_dial(void **state)
+/* Neither way may starve the other, however much comes. */
+static void the_two_ways_take_turns(void **state)
 {
     (void)state;
-    start(false);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_CLIENT);
-    assert_true(a.close[RELAY_REMOTE]);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_REMOTE);
-    assert_true(a.over);
-    assert_int_equal(r.end, RELAY_BROKEN);
+    relay_ready(&r, RELAY_CLIENT, true, true);
+    relay_ready(&r, RELAY_REMOTE, true, true);
+    for (unsigned i = 0; i < 10; i++) {
+        did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 10);
+        did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 10);
+        did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 10);
+        did(RELAY_DRAIN, RELAY_REMOTE, RELAY_MOVED, 10);
+    }
 }
 
-/* The answer that came before the reset still reaches the client. */
-static void broken_side_lets_the_other_drain(void **state)
+static void half_close_passes_and_the_other_way_goes_on(void **state)
 {
     (void)state;
-    start(true);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_REMOTE, .broken = true, .waiting = { 0, 20 });
-    assert_int_equal(a.move[RELAY_REMOTE], 20);
-    assert_true(a.finish[RELAY_CLIENT]);
-    assert_false(a.close[RELAY_CLIENT]);
-    STEP(.event = RELAY_PROGRESS, .unsent = { 20, 0 });
-    assert_false(a.close[RELAY_CLIENT]);
-    STEP(.event = RELAY_PROGRESS);
-    assert_true(a.close[RELAY_CLIENT]);
-    STEP(.event = RELAY_PROGRESS);
-    assert_false(a.close[RELAY_CLIENT]); /* once */
-    STEP(.event = RELAY_CLOSED, .side = RELAY_CLIENT);
-    assert_true(a.over);
-    assert_int_equal(r.end, RELAY_BROKEN);
+    relay_ready(&r, RELAY_CLIENT, true, false);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 8);
+    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 8);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_EOF, 0);
+    did(RELAY_FINISH, RELAY_CLIENT, RELAY_MOVED, 0);
+    expect(RELAY_WAIT, 0);
+    wants("-r");
+    relay_ready(&r, RELAY_REMOTE, true, false);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 6);
+    did(RELAY_DRAIN, RELAY_REMOTE, RELAY_MOVED, 6);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_EOF, 0);
+    did(RELAY_FINISH, RELAY_REMOTE, RELAY_MOVED, 0);
+    expect(RELAY_END, 0);
+    assert_string_equal(relay_end_name(r.end), "done");
+    wants("--");
 }
 
-static void idle_limit(void **state)
+static void the_end_waits_for_what_is_held(void **state)
 {
-    const uint64_t s = SECOND;
     (void)state;
-    start(true);
-    STEP(.event = RELAY_PROGRESS, .now_ns = 3 * s, .waiting = { 1, 0 });
-    assert_int_equal(a.wake_ns, 13 * s);
-    STEP(.event = RELAY_TICK, .now_ns = 13 * s - 1);
-    assert_false(a.close[0] || a.close[1]);
-    assert_int_equal(a.wake_ns, 13 * s);
-    STEP(.event = RELAY_TICK, .now_ns = 13 * s, .unsent = { 4, 4 });
-    assert_true(a.close[0] && a.close[1]);
-    assert_int_equal(a.wake_ns, 0);
-    assert_int_equal(r.end, RELAY_IDLE);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_CLIENT);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_REMOTE);
-    assert_true(a.over);
-    assert_int_equal(r.end, RELAY_IDLE);
+    relay_ready(&r, RELAY_REMOTE, true, false);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 9);
+    did(RELAY_DRAIN, RELAY_REMOTE, RELAY_AGAIN, 0);
+    expect(RELAY_WAIT, 0);
+    wants("b-"); /* its end, if it came already, is not asked for yet */
+    relay_ready(&r, RELAY_CLIENT, false, true);
+    did(RELAY_DRAIN, RELAY_REMOTE, RELAY_MOVED, 9);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_EOF, 0);
+    did(RELAY_FINISH, RELAY_REMOTE, RELAY_MOVED, 0);
+    expect(RELAY_WAIT, 0);
+    wants("r-");
 }
 
-/* A reader that never takes what is queued cannot hold a broken connection for ever. */
-static void idle_limit_while_draining(void **state)
+/* A reset of the remote: what it sent still goes to the client, then both are cut. */
+static void what_a_broken_side_sent_before_arrives(void **state)
 {
-    const uint64_t s = SECOND;
     (void)state;
-    start(true);
-    STEP(.event = RELAY_CLOSED, .side = RELAY_REMOTE, .broken = true, .waiting = { 0, 20 });
-    assert_int_equal(a.wake_ns, 10 * s);
-    STEP(.event = RELAY_TICK, .now_ns = 10 * s, .unsent = { 20, 0 });
-    assert_true(a.close[RELAY_CLIENT]);
-    assert_int_equal(a.wake_ns, 0);
-    assert_int_equal(r.end, RELAY_BROKEN);
+    relay_ready(&r, RELAY_CLIENT, true, false);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 50);
+    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_AGAIN, 0);
+    relay_ready(&r, RELAY_REMOTE, true, false);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 9);
+    did(RELAY_DRAIN, RELAY_REMOTE, RELAY_MOVED, 9);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_BROKE, 0);
+    did(RELAY_DROP, RELAY_CLIENT, RELAY_MOVED, 0);
+    expect(RELAY_END, 0);
+    assert_string_equal(relay_end_name(r.end), "broken");
+    assert_int_equal(r.way[RELAY_REMOTE].bytes, 9);
 }
 
-static void no_idle_limit(void **state)
+/* The remote closed without reading all of a request: its answer is still relayed. */
+static void an_answer_outlives_a_failed_write(void **state)
 {
     (void)state;
-    relay_init(&r, HIGH, 0, 0);
-    STEP(.event = RELAY_CONNECTED);
-    assert_int_equal(a.wake_ns, 0);
-    STEP(.event = RELAY_TICK, .now_ns = UINT64_MAX);
-    assert_false(a.close[0] || a.close[1]);
+    relay_ready(&r, RELAY_CLIENT, true, false);
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 50);
+    did(RELAY_DRAIN, RELAY_CLIENT, RELAY_BROKE, 0);
+    did(RELAY_DROP, RELAY_CLIENT, RELAY_MOVED, 0);
+    expect(RELAY_WAIT, 0);
+    wants("-r"); /* the client is not read any more */
+    relay_ready(&r, RELAY_REMOTE, true, false);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 7);
+    did(RELAY_DRAIN, RELAY_REMOTE, RELAY_MOVED, 7);
+    did(RELAY_FILL, RELAY_REMOTE, RELAY_EOF, 0);
+    expect(RELAY_END, 0); /* and not an end that looks like one in order */
+    assert_string_equal(relay_end_name(r.end), "broken");
 }
 
-static void stop_waits_for_what_moves(void **state)
+static void idle_at_the_limit_and_not_before(void **state)
 {
-    const uint64_t ms = SECOND / 1000;
     (void)state;
-    relay_init(&r, HIGH, 0, 0);
-    STEP(.event = RELAY_CONNECTED);
-    STEP(.event = RELAY_STOP, .now_ns = 5 * ms);
-    assert_int_equal(a.wake_ns, RELAY_STOP_IDLE_MS * ms);
-    STEP(.event = RELAY_PROGRESS, .now_ns = 100 * ms, .waiting = { 1, 0 });
-    STEP(.event = RELAY_TICK, .now_ns = RELAY_STOP_IDLE_MS * ms);
-    assert_false(a.close[0] || a.close[1]);
-    STEP(.event = RELAY_TICK, .now_ns = (100 + RELAY_STOP_IDLE_MS) * ms);
-    assert_true(a.close[0] && a.close[1]);
+    assert_int_equal(relay_wake_ns(&r), 10 + LIMIT_NS);
+    assert_false(relay_tick(&r, 10 + LIMIT_NS - 1));
+    relay_ready(&r, RELAY_CLIENT, true, false);
+    relay_told(&r, relay_next(&r), RELAY_MOVED, 1, 500);
+    assert_int_equal(relay_wake_ns(&r), 500 + LIMIT_NS);
+    relay_told(&r, relay_next(&r), RELAY_AGAIN, 0, 900); /* nothing moved */
+    assert_false(relay_tick(&r, 500 + LIMIT_NS - 1));
+    assert_true(relay_tick(&r, 500 + LIMIT_NS));
+    expect(RELAY_END, 0);
+    assert_string_equal(relay_end_name(r.end), "idle");
+    assert_int_equal(relay_wake_ns(&r), 0);
 }
 
-static void names_of_ends(void **state)
+static void no_limit(void **state)
 {
     (void)state;
-    assert_string_equal(relay_end_name(RELAY_RUNS), "runs");
-    assert_string_equal(relay_end_name(RELAY_DONE), "done");
-    assert_string_equal(relay_end_name(RELAY_NO_REMOTE), "no remote");
-    assert_string_equal(relay_end_name(RELAY_BROKEN), "broken");
-    assert_string_equal(relay_end_name(RELAY_IDLE), "idle");
+    relay_init(&r, 0, 10);
+    assert_int_equal(relay_wake_ns(&r), 0);
+    assert_false(relay_tick(&r, UINT64_MAX));
+    relay_hurry(&r, 30);
+    assert_int_equal(relay_wake_ns(&r), 40);
+    relay_hurry(&r, 50); /* never longer */
+    assert_int_equal(relay_wake_ns(&r), 40);
+    assert_string_equal(relay_end_name(r.end), "runs");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_move_both_ways),
-        cmocka_unit_test(a_slow_reader_stops_the_writer),
-        cmocka_unit_test(nothing_moves_before_the_remote_stands),
-        cmocka_unit_test(half_close_passes_after_the_last_byte),
-        cmocka_unit_test(what_waits_on_a_closed_side_is_moved_at_last),
-        cmocka_unit_test(refused_remote_closes_the_client),
-        cmocka_unit_test(client_leaves_while_we_dial),
-        cmocka_unit_test(broken_side_lets_the_other_drain),
-        cmocka_unit_test(idle_limit),
-        cmocka_unit_test(idle_limit_while_draining),
-        cmocka_unit_test(no_idle_limit),
-        cmocka_unit_test(stop_waits_for_what_moves),
-        cmocka_unit_test(names_of_ends),
+        cmocka_unit_test_setup(one_piece, make),
+        cmocka_unit_test_setup(a_reader_that_does_not_read_stops_the_writer, make),
+        cmocka_unit_test_setup(the_two_ways_take_turns, make),
+        cmocka_unit_test_setup(half_close_passes_and_the_other_way_goes_on, make),
+        cmocka_unit_test_setup(the_end_waits_for_what_is_held, make),
+        cmocka_unit_test_setup(what_a_broken_side_sent_before_arrives, make),
+        cmocka_unit_test_setup(an_answer_outlives_a_failed_write, make),
+        cmocka_unit_test_setup(idle_at_the_limit_and_not_before, make),
+        cmocka_unit_test_setup(no_limit, make),
     };
-    return cmocka_run_group_tests_name("proxy/relay", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
 }

@@ -321,7 +321,9 @@ class Stack:
         return self.arn
 
     def start_proxy(self):
-        self.proxy = Program("vsock-proxy", [PROXY_PORT, "127.0.0.1", self.kms_port],
+        with open(self.path("allowlist.yaml"), "w") as f:
+            f.write(f"allowlist:\n- {{address: 127.0.0.1, port: {self.kms_port}}}\n")
+        self.proxy = Program("vsock-proxy", ["--config", f.name, PROXY_PORT, "127.0.0.1", self.kms_port],
                              env={"NITROSEAL_VSOCK": "unix:" + self.v}, log=self.log_of("proxy"))
         until(lambda: self.answers(os.path.join(self.v, f"{PROXY_CID}.vsock_{PROXY_PORT}")), what="vsock-proxy")
         return self.proxy

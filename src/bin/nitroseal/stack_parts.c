@@ -122,6 +122,8 @@ int part_words(enum stack_part part, const struct stack_facts *facts, struct wor
         kms_words(facts, argv);
         break;
     case PART_PROXY:
+        words_add(argv, "--config");
+        words_add(argv, "%s/allowlist.yaml", facts->so->dir);
         words_add(argv, "%d", STACK_PROXY_PORT);
         words_add(argv, "127.0.0.1");
         words_add(argv, "%u", facts->kms.port);

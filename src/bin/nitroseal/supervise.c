@@ -163,6 +163,17 @@ static void part_exited(struct proc *p, void *arg, int status, int signo)
     fail_part(st, slot->part, what);
 }
 
+/* The proxy connects to what its allowlist names, and to nothing else. */
+static enum err write_allowlist(const struct stack_facts *facts, struct why *why)
+{
+    char path[STACK_PATH_BYTES], text[80];
+
+    stack_path(facts->so->dir, "allowlist.yaml", path);
+    (void)snprintf(text, sizeof text, "allowlist:\n- {address: 127.0.0.1, port: %u}\n",
+                   facts->kms.port);
+    return file_write(path, span_str(text), 0600, why);
+}
+
 static bool start_part(struct stack *st, enum stack_part part)
 {
     struct slot *slot = &st->slots[part];
@@ -185,8 +196,11 @@ static bool start_part(struct stack *st, enum stack_part part)
         .exited = part_exited,
         .arg = slot,
     };
-    enum err r = log < 0 ? why_fail(&why, ERR_IO, errno_what(errno), 0)
-                         : proc_start(st->loop, &o, &slot->proc, &why);
+    enum err r = log < 0 ? why_fail(&why, ERR_IO, errno_what(errno), 0) : ERR_OK;
+    if (r == ERR_OK && part == PART_PROXY)
+        r = write_allowlist(&st->facts, &why);
+    if (r == ERR_OK)
+        r = proc_start(st->loop, &o, &slot->proc, &why);
     if (r != ERR_OK) {
         fail_part(st, part, why.what ? why.what : err_name(r));
         return false;

@@ -3,75 +3,76 @@
 #include "io/log.h"
 
 enum {
-    FRESH_S = 30, /* getaddrinfo() does not tell a record's lifetime */
+    FRESH_MIN_S = 1, /* the hosts file has no lifetime, and a record may have 0 */
+    FRESH_MAX_S = 3600,
     RETRY_MS = 500,
 };
 
-static void ask(struct crypto *cx, void *arg)
+static void told(void *arg, enum err r, const struct resolved *found, uint32_t ttl_s,
+                 const struct why *why)
 {
     struct names *n = arg;
-    (void)cx;
-    n->found_why = (struct why){ .what = "" };
-    n->found_r =
-        resolve_name(n->config->host, n->config->port, n->config->family, &n->found, &n->found_why);
-}
+    uint64_t now = loop_now_ns(n->loop);
 
-static void told(void *arg)
-{
-    struct names *n = arg;
-
-    n->asking = false;
-    if (n->found_r == ERR_OK) {
+    if (r == ERR_OK) {
         char first[ADDR_TEXT_BYTES];
-        n->known = n->found;
-        n->fresh_until_ns = loop_now_ns(n->loop) + FRESH_S * NS_PER_S;
+        uint64_t fresh_s = ttl_s < FRESH_MIN_S ? FRESH_MIN_S : ttl_s;
+        n->known = *found;
+        n->fresh_until_ns = now + (fresh_s > FRESH_MAX_S ? FRESH_MAX_S : fresh_s) * NS_PER_S;
         addr_text(&n->known.list[0], first, sizeof(first));
-        log_event(LOG_DEBUG, "resolved", LOG_STR("host", n->config->host),
-                  LOG_INT("addresses", n->known.n), LOG_STR("first", first));
+        log_event(LOG_DEBUG, "resolved", LOG_STR("host", n->target->host),
+                  LOG_INT("addresses", n->known.n), LOG_STR("first", first),
+                  LOG_INT("ttl_s", ttl_s));
     } else {
-        n->fresh_until_ns = loop_now_ns(n->loop) + RETRY_MS * NS_PER_MS;
-        log_event(LOG_WARN, "cannot resolve", LOG_STR("host", n->config->host),
-                  LOG_STR("why", n->found_why.what),
-                  LOG_STR("using", n->known.n > 0 ? "the last known address" : "nothing"));
+        n->failures++;
+        n->fresh_until_ns = now + RETRY_MS * NS_PER_MS;
+        log_event(LOG_WARN, "cannot resolve", LOG_STR("host", n->target->host),
+                  LOG_STR("why", why->what),
+                  LOG_STR("using", n->known.n > 0 ? "the last known addresses" : "nothing"));
     }
+    dns_free(n->asking); /* and the answer with it */
+    n->asking = NULL;
     n->answered(n->arg);
 }
 
-enum err names_init(struct names *n, struct loop *l, const struct proxy_config *c, struct why *why)
+enum err names_init(struct names *n, struct why *why)
 {
-    n->loop = l;
-    n->config = c;
-    enum err r = resolve_numeric(c->host, c->port, c->family, &n->known);
+    const struct target *t = n->target;
+    enum err r = resolve_numeric(t->host, t->port, n->config->family, &n->known);
+
     if (r == ERR_DENIED)
         return why_fail(why, r, "the address is of the other IP version", 0);
-    if (r == ERR_OK)
-        return ERR_OK;
-    r = work_pool_new(l, 1, 1, &n->pool);
-    return r == ERR_OK ? r : why_fail(why, r, "cannot start the resolver's thread", 0);
+    n->fixed = r == ERR_OK;
+    return ERR_OK;
 }
 
 void names_clear(struct names *n)
 {
-    work_pool_free(n->pool);
-    n->pool = NULL;
+    dns_free(n->asking);
+    n->asking = NULL;
 }
 
 enum names_state names_ask(struct names *n)
 {
-    bool fresh = !n->pool || loop_now_ns(n->loop) < n->fresh_until_ns;
+    const struct dns_options o = {
+        .servers = n->config->dns_servers, .family = n->config->family, .fn = told, .arg = n
+    };
+    struct why why = { 0 };
 
     if (n->asking)
         return NAMES_ASKED;
-    if (fresh)
+    if (n->fixed || loop_now_ns(n->loop) < n->fresh_until_ns)
         return n->known.n > 0 ? NAMES_KNOWN : NAMES_NONE;
-    const struct work w = { .run = ask, .done = told, .arg = n };
-    if (work_submit(n->pool, w) != ERR_OK)
-        return n->known.n > 0 ? NAMES_KNOWN : NAMES_NONE;
-    n->asking = true;
-    return NAMES_ASKED;
+    if (dns_ask(n->loop, n->target->host, n->target->port, &o, &n->asking, &why) == ERR_OK)
+        return NAMES_ASKED;
+    n->asking = NULL;
+    log_event(LOG_WARN, "cannot resolve", LOG_STR("host", n->target->host),
+              LOG_STR("why", why.what));
+    return n->known.n > 0 ? NAMES_KNOWN : NAMES_NONE;
 }
 
 void names_expire(struct names *n)
 {
-    n->fresh_until_ns = 0;
+    if (!n->fixed)
+        n->fresh_until_ns = 0;
 }

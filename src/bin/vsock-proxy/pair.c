@@ -1,314 +1,322 @@
-/* One client and its remote side: performs what relay_step() decides. */
+/* One client and its remote side: performs what the relay decides. */
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "bin/vsock-proxy/proxy.h"
 
 #include "io/log.h"
+#include "io/race.h"
+#include "io/ready.h"
 
 enum {
-
-    CONNECT_S = 10, /* for each address */
-};
-
-enum pair_stage {
-    PAIR_WAITING, /* for its turn */
-    PAIR_NAMING,  /* for an address */
-    PAIR_DIALING,
-    PAIR_RELAYING,
-    PAIR_REFUSED,
+    STEPS_PER_TURN = 16, /* then others have their turn: at most 8 MiB each way */
+    HURRY_MS = 1000,     /* after SIGTERM a relay ends when nothing moved for so long */
 };
 
 struct pair {
-    struct proxy *proxy;
+    struct gate *gate;
     struct pair *prev, *next;
-    enum pair_stage stage;
-    struct conn *side[2]; /* NULL: gone */
+    bool waiting; /* for an address */
+    bool relaying;
+    int fd[2];
+    struct ready *ready[2];
+    struct tube tube[2]; /* by the side the bytes come from */
     struct relay relay;
     struct loop_timer *timer;
-    struct resolved addresses; /* as they were when it was its turn */
-    unsigned address;
+    struct race *race;
+    struct resolved addresses;
     uint64_t start_ns;
 };
 
-static void step(struct pair *p, enum relay_event event, enum relay_side side, bool broken);
-static void dial(struct pair *p);
-
-static void link_last(struct proxy *proxy, struct pair *p)
+static void link_pair(struct gate *g, struct pair *p)
 {
-    p->prev = proxy->last;
-    if (proxy->last)
-        proxy->last->next = p;
-    else
-        proxy->first = p;
-    proxy->last = p;
+    p->next = g->first;
+    if (g->first)
+        g->first->prev = p;
+    g->first = p;
+    g->active++;
 }
 
-static void unlink_pair(struct proxy *proxy, struct pair *p)
+static void unlink_pair(struct gate *g, struct pair *p)
 {
     if (p->prev)
         p->prev->next = p->next;
     else
-        proxy->first = p->next;
+        g->first = p->next;
     if (p->next)
         p->next->prev = p->prev;
-    else
-        proxy->last = p->prev;
+    g->active--;
 }
 
-static void set_stage(struct pair *p, enum pair_stage stage)
+/* A stream that was cut must not look like one that ended: TCP can say so. */
+static void cut_off(int fd)
 {
-    struct proxy *proxy = p->proxy;
-    bool was_pending = p->stage == PAIR_WAITING || p->stage == PAIR_NAMING;
+    const struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
-    if (p->stage == PAIR_WAITING && stage != PAIR_WAITING)
-        proxy->active++;
-    if (was_pending && stage != PAIR_WAITING && stage != PAIR_NAMING)
-        proxy->pending--;
-    p->stage = stage;
+    if (fd >= 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
-static void forget(struct pair *p)
+static void free_pair(struct pair *p)
 {
-    struct proxy *proxy = p->proxy;
-    bool in_order = p->relay.end == RELAY_DONE || p->relay.end == RELAY_NO_REMOTE;
+    struct gate *g = p->gate;
+    bool torn = p->relay.end == RELAY_BROKEN || p->relay.end == RELAY_IDLE;
 
-    log_event(in_order ? LOG_DEBUG : LOG_INFO, "connection ended",
-              LOG_STR("how", relay_end_name(p->relay.end)),
-              LOG_INT("from_client", p->relay.bytes[RELAY_CLIENT]),
-              LOG_INT("from_remote", p->relay.bytes[RELAY_REMOTE]),
-              LOG_INT("ms", (loop_now_ns(proxy->loop) - p->start_ns) / NS_PER_MS));
-    if (p->stage == PAIR_WAITING || p->stage == PAIR_NAMING)
-        proxy->pending--;
-    if (p->stage != PAIR_WAITING)
-        proxy->active--;
-    unlink_pair(proxy, p);
+    if (p->waiting)
+        g->waiting--;
+    race_free(p->race);
     loop_timer_free(p->timer);
+    for (unsigned i = 0; i < 2; i++) {
+        ready_free(p->ready[i]);
+        tube_drop(g->proxy->tubes, &p->tube[i]);
+        if (torn)
+            cut_off(p->fd[i]);
+        fd_close(&p->fd[i]);
+    }
+    unlink_pair(g, p);
     free(p);
-    if (proxy->stopping && !proxy->first)
-        loop_stop(proxy->loop);
-    else
-        pairs_start(proxy);
 }
 
-static void move(struct pair *p, enum relay_side from, size_t n)
+static void over(struct pair *p)
 {
-    struct conn *to = p->side[from == RELAY_CLIENT ? RELAY_REMOTE : RELAY_CLIENT];
-    AUTO(buf_clear) struct buf part = BUF_INIT(PROXY_SIDE_BYTES);
+    struct gate *g = p->gate;
+    const struct relay_way *way = p->relay.way;
 
-    if (n == 0)
-        return;
-    struct buf *in = conn_in(p->side[from]);
-    bool paused = in->len == PROXY_SIDE_BYTES;
-    if (n == in->len) {
-        part = buf_take(in);
-    } else {
-        if (buf_append(&part, span_sub(buf_view(in), 0, n)) != ERR_OK) {
-            conn_close(to);
+    g->count.done += p->relay.end == RELAY_DONE;
+    g->count.broken += p->relay.end == RELAY_BROKEN;
+    g->count.idle += p->relay.end == RELAY_IDLE;
+    log_event(LOG_DEBUG, "connection ended", LOG_INT("port", g->target->local_port),
+              LOG_STR("how", p->relaying ? relay_end_name(p->relay.end) : "no remote"),
+              LOG_INT("from_client", way[RELAY_CLIENT].bytes),
+              LOG_INT("from_remote", way[RELAY_REMOTE].bytes),
+              LOG_INT("ms", (loop_now_ns(g->proxy->loop) - p->start_ns) / NS_PER_MS));
+    free_pair(p);
+    proxy_pair_gone(g->proxy);
+}
+
+static enum relay_got told_by(enum tube_got got)
+{
+    switch (got) {
+    case TUBE_MOVED:
+        return RELAY_MOVED;
+    case TUBE_AGAIN:
+        return RELAY_AGAIN;
+    case TUBE_EOF:
+        return RELAY_EOF;
+    case TUBE_BROKEN:
+        return RELAY_BROKE;
+    }
+    return RELAY_BROKE;
+}
+
+static void perform(struct pair *p, struct relay_next next, uint64_t now)
+{
+    struct tubes *pool = p->gate->proxy->tubes;
+    unsigned from = next.from;
+    struct tube *t = &p->tube[from];
+    int to = p->fd[1 - from];
+    const char *what = NULL;
+    enum tube_got got = TUBE_MOVED;
+    size_t n = 0;
+
+    if (next.what == RELAY_FILL)
+        got = tube_fill(pool, t, p->fd[from], &n, &what);
+    if (next.what == RELAY_DRAIN)
+        got = tube_drain(pool, t, to, &n, &what);
+    if (next.what == RELAY_DROP)
+        tube_drop(pool, t);
+    if (next.what == RELAY_FINISH)
+        (void)shutdown(to, SHUT_WR);
+    if (next.what == RELAY_DRAIN)
+        p->gate->count.bytes[from] += n;
+    if (what)
+        log_event(LOG_DEBUG, "side broke", LOG_INT("port", p->gate->target->local_port),
+                  LOG_STR("from", from == RELAY_CLIENT ? "client" : "remote"),
+                  LOG_STR("doing", next.what == RELAY_FILL ? "read" : "write"),
+                  LOG_STR("why", what));
+    relay_told(&p->relay, next, told_by(got), n, now);
+}
+
+/* Go on until the sockets have nothing more to give or take. */
+static void turn(struct pair *p)
+{
+    uint64_t now = loop_now_ns(p->gate->proxy->loop);
+
+    for (unsigned i = 0; i < STEPS_PER_TURN; i++) {
+        struct relay_next next = relay_next(&p->relay);
+        if (next.what == RELAY_END) {
+            over(p);
             return;
         }
-        buf_consume(in, n);
+        if (next.what == RELAY_WAIT)
+            break;
+        perform(p, next, now);
     }
-    if (conn_send(to, &part) != ERR_OK)
-        conn_close(to);
-    if (paused)
-        conn_resume(p->side[from]);
-}
-
-static void act(struct pair *p, const struct relay_action *a)
-{
-    for (unsigned i = 0; i < 2; i++)
-        move(p, (enum relay_side)i, a->move[i]);
     for (unsigned i = 0; i < 2; i++) {
-        if (a->finish[i] && p->side[i])
-            conn_finish(p->side[i]);
-        if (a->close[i] && p->side[i])
-            conn_close(p->side[i]);
+        enum relay_side s = (enum relay_side)i;
+        ready_want(p->ready[i], relay_wants_read(&p->relay, s), relay_wants_write(&p->relay, s));
     }
-    if (a->wake_ns != 0)
-        loop_timer_arm(p->timer, a->wake_ns);
-    else
-        loop_timer_disarm(p->timer);
 }
 
-static void step(struct pair *p, enum relay_event event, enum relay_side side, bool broken)
-{
-    struct relay_input in = {
-        .event = event, .side = side, .broken = broken, .now_ns = loop_now_ns(p->proxy->loop)
-    };
-    struct relay_action a;
-
-    for (unsigned i = 0; i < 2; i++) {
-        in.waiting[i] = p->side[i] ? conn_in(p->side[i])->len : 0;
-        in.unsent[i] = p->side[i] ? conn_unsent(p->side[i]) : 0;
-    }
-    relay_step(&p->relay, &in, &a);
-    act(p, &a);
-    if (event == RELAY_CLOSED)
-        p->side[side] = NULL;
-    /* A remote that was closed before it had a conn of its own has nobody to tell that. */
-    if (a.close[RELAY_REMOTE] && !p->side[RELAY_REMOTE] && !a.over) {
-        step(p, RELAY_CLOSED, RELAY_REMOTE, false);
-        return;
-    }
-    if (a.over)
-        forget(p);
-}
-
-static enum relay_side side_of(const struct pair *p, const struct conn *c)
-{
-    return p->side[RELAY_CLIENT] == c ? RELAY_CLIENT : RELAY_REMOTE;
-}
-
-static void on_data(struct conn *c, void *arg)
-{
-    step(arg, RELAY_PROGRESS, side_of(arg, c), false);
-}
-
-static void on_eof(struct conn *c, void *arg)
-{
-    step(arg, RELAY_EOF, side_of(arg, c), false);
-}
-
-static void on_closed(struct conn *c, void *arg, enum err r, const struct why *why)
-{
-    struct pair *p = arg;
-    enum relay_side side = side_of(p, c);
-
-    if (r != ERR_OK)
-        log_event(LOG_DEBUG, "side closed",
-                  LOG_STR("side", side == RELAY_CLIENT ? "client" : "remote"),
-                  LOG_STR("why", why->what));
-    step(p, RELAY_CLOSED, side, r != ERR_OK);
-}
-
-static void refuse(struct pair *p, const char *why)
-{
-    char where[ADDR_TEXT_BYTES] = "";
-
-    if (p->address > 0)
-        addr_text(&p->addresses.list[p->address - 1], where, sizeof(where));
-    set_stage(p, PAIR_REFUSED);
-    log_event(LOG_WARN, "remote refused", LOG_STR("host", p->proxy->config->host),
-              LOG_INT("port", p->proxy->config->port), LOG_STR("address", where),
-              LOG_INT("tried", p->address), LOG_STR("why", why));
-    names_expire(&p->proxy->names);
-    step(p, RELAY_REFUSED, RELAY_REMOTE, false);
-}
-
-static void on_remote_open(struct conn *c, void *arg)
-{
-    struct pair *p = arg;
-    (void)c;
-    set_stage(p, PAIR_RELAYING);
-    step(p, RELAY_CONNECTED, RELAY_REMOTE, false);
-}
-
-static void on_remote_closed(struct conn *c, void *arg, enum err r, const struct why *why)
+static void on_client(void *arg, bool readable, bool writable)
 {
     struct pair *p = arg;
 
-    if (p->stage == PAIR_RELAYING || p->relay.closing[RELAY_REMOTE]) {
-        on_closed(c, arg, r, why);
-        return;
-    }
-    p->side[RELAY_REMOTE] = NULL;
-    if (p->address < p->addresses.n)
-        dial(p);
-    else
-        refuse(p, why->what);
+    relay_ready(&p->relay, RELAY_CLIENT, readable, writable);
+    turn(p);
 }
 
-static const struct conn_events client_events = { NULL, on_data, on_eof, on_data, on_closed };
-static const struct conn_events remote_events = { on_remote_open, on_data, on_eof, on_data,
-                                                  on_remote_closed };
-
-static void dial(struct pair *p)
+static void on_remote(void *arg, bool readable, bool writable)
 {
-    const struct conn_options o = {
-        .in_max = PROXY_SIDE_BYTES,
-        .deadline_ns = loop_now_ns(p->proxy->loop) + CONNECT_S * NS_PER_S,
-        .events = &remote_events,
-        .arg = p,
-    };
-    struct why why = { 0 };
-    const struct addr *to = &p->addresses.list[p->address++];
+    struct pair *p = arg;
 
-    set_stage(p, PAIR_DIALING);
-    if (conn_connect(p->proxy->loop, to, &o, &p->side[RELAY_REMOTE], &why) != ERR_OK)
-        refuse(p, why.what);
+    relay_ready(&p->relay, RELAY_REMOTE, readable, writable);
+    turn(p);
 }
 
 static void on_tick(void *arg)
 {
-    step(arg, RELAY_TICK, RELAY_CLIENT, false);
+    struct pair *p = arg;
+
+    if (relay_tick(&p->relay, loop_now_ns(p->gate->proxy->loop)))
+        over(p);
+    else if (relay_wake_ns(&p->relay) != 0)
+        loop_timer_arm(p->timer, relay_wake_ns(&p->relay));
 }
 
-static void start(struct pair *p)
+static void refuse(struct pair *p, const char *why)
 {
-    struct proxy *proxy = p->proxy;
+    struct gate *g = p->gate;
 
-    set_stage(p, PAIR_NAMING);
-    switch (names_ask(&proxy->names)) {
-    case NAMES_ASKED:
-        return;
-    case NAMES_NONE:
-        refuse(p, "the name cannot be resolved");
-        return;
-    case NAMES_KNOWN:
-        p->addresses = proxy->names.known;
-        dial(p);
+    g->count.no_remote++;
+    log_event(LOG_WARN, "remote refused", LOG_STR("host", g->target->host),
+              LOG_INT("port", g->target->port), LOG_INT("addresses", p->addresses.n),
+              LOG_STR("why", why));
+    names_expire(&g->names);
+    over(p);
+}
+
+/* So that the next connection starts with the address that answers. */
+static void prefer(struct names *n, const struct addr *good)
+{
+    for (unsigned i = 1; i < n->known.n; i++) {
+        struct addr *a = &n->known.list[i];
+        if (a->tcp_len != good->tcp_len || memcmp(&a->tcp, &good->tcp, good->tcp_len) != 0)
+            continue;
+        struct addr was = n->known.list[0];
+        n->known.list[0] = *a;
+        *a = was;
         return;
     }
 }
 
-void pairs_start(struct proxy *proxy)
+static void on_race(void *arg, int fd, unsigned which, enum err r, const struct why *why)
+{
+    struct pair *p = arg;
+    struct loop *loop = p->gate->proxy->loop;
+
+    const char *what = why->what;
+
+    race_free(p->race);
+    p->race = NULL;
+    if (r != ERR_OK) {
+        refuse(p, what);
+        return;
+    }
+    p->fd[RELAY_REMOTE] = fd;
+    if (which > 0)
+        prefer(&p->gate->names, &p->addresses.list[which]);
+    if (ready_new(loop, p->fd[RELAY_CLIENT], on_client, p, &p->ready[RELAY_CLIENT]) != ERR_OK ||
+        ready_new(loop, fd, on_remote, p, &p->ready[RELAY_REMOTE]) != ERR_OK) {
+        refuse(p, "out of memory");
+        return;
+    }
+    uint64_t idle_ns = p->relay.idle_ns;
+    p->relaying = true;
+    relay_init(&p->relay, idle_ns, loop_now_ns(loop));
+    if (relay_wake_ns(&p->relay) != 0)
+        loop_timer_arm(p->timer, relay_wake_ns(&p->relay));
+    /* What the client has sent meanwhile is most often there. */
+    relay_ready(&p->relay, RELAY_CLIENT, true, false);
+    turn(p);
+}
+
+/* False: it waits for an address. */
+static bool start(struct pair *p)
+{
+    struct gate *g = p->gate;
+    enum names_state state = names_ask(&g->names);
+
+    if (state == NAMES_ASKED)
+        return false;
+    if (state == NAMES_NONE) {
+        refuse(p, "the name cannot be resolved");
+        return true;
+    }
+    p->addresses = g->names.known;
+    permit_filter(&g->permit, &p->addresses);
+    if (p->addresses.n == 0)
+        refuse(p, "no address of it is in the allowlist");
+    else if (race_new(g->proxy->loop, &p->addresses, g->proxy->config->connect_ns, on_race, p,
+                      &p->race) != ERR_OK)
+        refuse(p, "out of memory");
+    return true;
+}
+
+void pairs_named(struct gate *g)
 {
     struct pair *next;
 
-    for (struct pair *p = proxy->first; p && proxy->pending > 0; p = next) {
+    for (struct pair *p = g->first; p && g->waiting > 0; p = next) {
         next = p->next;
-        if (p->stage == PAIR_NAMING ||
-            (p->stage == PAIR_WAITING && proxy->active < proxy->config->max))
-            start(p);
+        if (!p->waiting)
+            continue;
+        p->waiting = false;
+        g->waiting--;
+        if (start(p))
+            continue;
+        p->waiting = true;
+        g->waiting++;
     }
 }
 
-void pair_new(struct proxy *proxy, struct conn *client)
+void pair_new(struct gate *g, int client)
 {
     struct pair *p = calloc(1, sizeof(*p));
+    struct loop *loop = g->proxy->loop;
 
-    if (!p || loop_timer_new(proxy->loop, on_tick, p, &p->timer) != ERR_OK) {
+    if (!p || loop_timer_new(loop, on_tick, p, &p->timer) != ERR_OK) {
         free(p);
-        conn_close(client);
+        fd_close(&client);
         return;
     }
-    p->proxy = proxy;
-    p->side[RELAY_CLIENT] = client;
-    p->start_ns = loop_now_ns(proxy->loop);
-    relay_init(&p->relay, PROXY_SIDE_BYTES, proxy->config->idle_ns, p->start_ns);
-    link_last(proxy, p);
-    proxy->pending++;
-    conn_set_arg(client, &client_events, p);
-    if (proxy->active < proxy->config->max)
-        start(p);
-}
-
-void pairs_stop(struct proxy *proxy)
-{
-    struct pair *next;
-
-    for (struct pair *p = proxy->first; p; p = next) {
-        next = p->next;
-        step(p, RELAY_STOP, RELAY_CLIENT, false);
+    p->gate = g;
+    p->fd[RELAY_CLIENT] = client;
+    p->fd[RELAY_REMOTE] = -1;
+    p->start_ns = loop_now_ns(loop);
+    relay_init(&p->relay, g->proxy->config->idle_ns, p->start_ns);
+    link_pair(g, p);
+    p->waiting = true;
+    g->waiting++;
+    if (names_ask(&g->names) != NAMES_ASKED) {
+        p->waiting = false;
+        g->waiting--;
+        (void)start(p);
     }
 }
 
-void pairs_clear(struct proxy *proxy)
+void pairs_hurry(struct gate *g)
 {
-    while (proxy->first) {
-        struct pair *p = proxy->first;
-        unlink_pair(proxy, p);
-        loop_timer_free(p->timer);
-        free(p); /* its conns are dropped with the loop, which tells nobody */
+    for (struct pair *p = g->first; p; p = p->next) {
+        relay_hurry(&p->relay, HURRY_MS * NS_PER_MS);
+        if (p->relaying)
+            loop_timer_arm(p->timer, relay_wake_ns(&p->relay));
     }
+}
+
+void pairs_clear(struct gate *g)
+{
+    while (g->first)
+        free_pair(g->first);
 }

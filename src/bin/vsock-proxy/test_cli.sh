@@ -5,6 +5,13 @@ proxy=$1
 n=0
 dir=$(mktemp -d /tmp/nitroseal-t-XXXXXX) || exit 1
 trap 'rm -rf "$dir"' EXIT
+unset NITROSEAL_VSOCK NITROSEAL_LOG NOTIFY_SOCKET LISTEN_PID LISTEN_FDS
+cat >"$dir/list.yaml" <<'END'
+allowlist:
+- {address: localhost, port: 443}
+- {address: 127.0.0.1, port: 1}
+- {address: "::1", port: 1}
+END
 
 report() { # CONDITION NAME
     n=$((n + 1))
@@ -14,40 +21,57 @@ report() { # CONDITION NAME
 refused() { # STATUS TEXT ARGS...
     status=$1 text=$2
     shift 2
-    out=$("$proxy" --vsock "unix:$dir" "$@" 2>&1 >/dev/null)
+    out=$("$proxy" --vsock "unix:$dir" --config "$dir/list.yaml" "$@" 2>&1 >/dev/null)
     got=$?
     [ "$got" = "$status" ] && [ "$out" = "$text" ]
     report $? "$* gives $status: $text"
     [ "$out" = "$text" ] || echo "# got $got: $out"
 }
 
+with_list() { # TEXT-OF-LIST ERROR
+    printf '%b' "$1" >"$dir/other.yaml"
+    refused 1 "Error: \"Error at checking the allowlist: $2\"" --config "$dir/other.yaml" 8000 127.0.0.1 1
+}
+
 refused 1 'Error: "Local port is not valid"' x localhost 443
 refused 1 'Error: "Local port is not valid"' 4294967296 localhost 443
 refused 1 'Error: "Remote port is not valid"' 8000 localhost 65536
 refused 1 'Error: "Number of workers must not be 0"' -w 0 8000 localhost 443
-refused 1 'Error: "Could not listen for connections: the address is of the other IP version"' \
-    -6 8000 127.0.0.1 443
+refused 1 'Error: "Number of workers is not valid"' --num_workers=four 8000 localhost 443
+refused 1 'Error: "Error at checking the allowlist: the address is of the other IP version"' -6 8000 127.0.0.1 1
 refused 2 'vsock-proxy: --ipv4 and --ipv6 exclude each other' -4 -6 8000 localhost 443
+refused 2 'vsock-proxy: LOCAL_PORT REMOTE_ADDR REMOTE_PORT belong together, and 1 words are left' \
+    8000 localhost 443 8001
+denied='Error: "Error at checking the allowlist: The given address and port are not allowed"'
+refused 1 "$denied" 8000 localhost 444
+refused 1 "$denied" 8000 127.0.0.2 1
+refused 1 "$denied" 8000 localhost 443 8001 127.0.0.2 1
+refused 1 'Error: "Error at checking the allowlist: Could not open the file"' -c "$dir/none" 8000 localhost 443
+with_list 'allowlist: [' 'Bad yaml format'
+with_list 'list: []' 'No allowlist field'
+with_list 'allowlist:\n- {port: 1}\n' 'No address field'
+with_list 'allowlist:\n- {address: 127.0.0.1}\n' 'No port field or invalid type'
 "$proxy" 8000 localhost >/dev/null 2>&1
 [ $? = 2 ]
 report $? "two arguments are a usage fault"
 "$proxy" --help | grep -q -- --num_workers
 report $? "--help shows the original's option"
+"$proxy" -V | grep -q '^vsock-proxy [0-9]'
+report $? "-V prints the version"
 
-"$proxy" --vsock "unix:$dir" -c /etc/hosts 8000 127.0.0.1 1 2>"$dir/log" &
+"$proxy" --vsock "unix:$dir" -c "$dir/list.yaml" 8000 127.0.0.1 1 8001 localhost 443 2>"$dir/log" &
 pid=$!
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-    [ -S "$dir/3.vsock_8000" ] && break
+    [ -S "$dir/3.vsock_8001" ] && break
     sleep 0.1
 done
-refused 1 'Error: "Could not listen for connections: address already in use"' 8000 127.0.0.1 1
+refused 1 'Error: "Could not listen for connections: Could not bind to VsockAddr: address already in use"' 8000 127.0.0.1 1
 kill -TERM $pid
 wait $pid
 report $? "SIGTERM ends it with status 0"
-[ ! -e "$dir/3.vsock_8000" ]
-report $? "its socket is gone"
-grep -q 'listening at="vsock 3:8000" remote=127.0.0.1 port=1' "$dir/log"
+[ ! -e "$dir/3.vsock_8000" ] && [ ! -e "$dir/3.vsock_8001" ]
+report $? "its sockets are gone"
+grep -q 'listening at="vsock 3:8000" remote=127.0.0.1 port=1' "$dir/log" &&
+    grep -q 'listening at="vsock 3:8001" remote=localhost port=443' "$dir/log"
 report $? "says where it listens"
-grep -q 'allowlist is not enforced' "$dir/log"
-report $? "says that the allowlist is not enforced"
 echo "1..$n"
