@@ -1,5 +1,7 @@
 #include "attest/chain.h"
 
+#include "crypto/hash.h"
+
 enum { CHAIN_MAX = ATTEST_CABUNDLE_MAX + 1 };
 
 /* Root first, leaf last: the order of cabundle, with the certificate behind it. */
@@ -44,8 +46,7 @@ static enum err chain_parse(struct crypto *cx, struct span in, const struct atte
 }
 
 /* What RFC 5280 section 6.1.4 asks of a certificate that signs others. `below` authorities stand
- * between it and the leaf; self-issued ones are counted too, since there are none in real chains.
- */
+ * between it and the leaf; none is self-issued (fault_of), so all are counted. */
 static const char *authority_fault(const struct x509_facts *f, size_t below)
 {
     if (!f->has_basic_constraints || !f->basic_constraints_critical || !f->is_ca)
@@ -81,14 +82,47 @@ static const char *fault_of(const struct chain *c, size_t i, int64_t now_s)
         return "critical extension";
     if (!span_eq(f->issuer, issuer->subject))
         return "chain names";
+    /* A second root, or a root's new key under its old name: real chains have neither. */
+    if (i > 0 && span_eq(f->issuer, f->subject))
+        return "chain names";
     if (now_s < f->not_before || now_s > f->not_after)
         return "certificate time";
     return i + 1 == c->n ? leaf_fault(f) : authority_fault(f, c->n - 2 - i);
 }
 
+static bool is_seen(const struct attest_seen *seen, const uint8_t digest[static SHA256_BYTES])
+{
+    unsigned n = seen->n < ATTEST_SEEN_MAX ? seen->n : ATTEST_SEEN_MAX;
+
+    for (unsigned i = 0; i < n; i++)
+        if (memcmp(seen->digests[i], digest, SHA256_BYTES) == 0)
+            return true;
+    return false;
+}
+
+/* The issuer's length keeps two pairs apart that are the same bytes joined. */
+static enum err signature_verify(struct crypto *cx, const struct x509 *issuer,
+                                 const struct x509 *subject, struct attest_seen *seen)
+{
+    const struct span der = x509_facts(issuer)->der;
+    const uint8_t len[] = { (uint8_t)(der.len >> 8), (uint8_t)der.len };
+    const struct span parts[] = { SPAN_ARRAY(len), der, x509_facts(subject)->der };
+    uint8_t digest[SHA256_BYTES];
+
+    if (!seen)
+        return x509_verify(cx, subject, x509_pub(issuer));
+    enum err r = sha256_parts(cx, parts, sizeof parts / sizeof parts[0], digest);
+    if (r != ERR_OK || is_seen(seen, digest))
+        return r;
+    r = x509_verify(cx, subject, x509_pub(issuer));
+    if (r == ERR_OK)
+        memcpy(seen->digests[seen->n++ % ATTEST_SEEN_MAX], digest, SHA256_BYTES);
+    return r;
+}
+
 /* The root's own signature is not looked at: it was compared byte by byte with the trust anchor. */
 static enum err chain_verify(struct crypto *cx, const struct chain *c, int64_t now_s,
-                             struct why *why)
+                             struct attest_seen *seen, struct why *why)
 {
     for (size_t i = 0; i < c->n; i++) {
         const char *fault = fault_of(c, i, now_s);
@@ -96,7 +130,7 @@ static enum err chain_verify(struct crypto *cx, const struct chain *c, int64_t n
             return why_fail(why, ERR_VERIFY, fault, 0);
     }
     for (size_t i = 1; i < c->n; i++) {
-        enum err r = x509_verify(cx, c->cert[i], x509_pub(c->cert[i - 1]));
+        enum err r = signature_verify(cx, c->cert[i - 1], c->cert[i], seen);
         if (r != ERR_OK)
             return why_fail(why, r, "chain signature", 0);
     }
@@ -114,6 +148,12 @@ static bool time_in_leaf(uint64_t timestamp_ms, const struct x509_facts *leaf)
 enum err attest_verify(struct crypto *cx, struct span in, struct span root_der, int64_t now_s,
                        struct attest_verified *out, struct why *why)
 {
+    return attest_verify_seen(cx, in, root_der, now_s, NULL, out, why);
+}
+
+enum err attest_verify_seen(struct crypto *cx, struct span in, struct span root_der, int64_t now_s,
+                            struct attest_seen *seen, struct attest_verified *out, struct why *why)
+{
     AUTO(chain_clear) struct chain chain = { 0 };
     struct attest_verified v = { 0 };
 
@@ -125,7 +165,7 @@ enum err attest_verify(struct crypto *cx, struct span in, struct span root_der, 
     r = chain_parse(cx, in, &v.doc, &chain, why);
     if (r != ERR_OK)
         return r;
-    r = chain_verify(cx, &chain, now_s, why);
+    r = chain_verify(cx, &chain, now_s, seen, why);
     if (r != ERR_OK)
         return r;
     const struct x509 *leaf = chain.cert[chain.n - 1];

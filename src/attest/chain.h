@@ -33,6 +33,18 @@ struct attest_verified {
 MUST_USE enum err attest_verify(struct crypto *cx, struct span in, struct span root_der,
                                 int64_t now_s, struct attest_verified *out, struct why *why);
 
-/* A small cache of certificates already walked is not here: see localkms. */
+/* Signatures on certificates that held before, by the SHA-256 of issuer and subject: they hold for
+ * ever, so a verifier of many documents need not compute them again. Whatever depends on the time,
+ * the root or the place in the chain is judged anew each time. Zero is empty; no cleaning; one
+ * thread. */
+enum { ATTEST_SEEN_MAX = 64 };
+struct attest_seen {
+    uint8_t digests[ATTEST_SEEN_MAX][32];
+    unsigned n; /* that were ever put in; the oldest make room */
+};
+/* As attest_verify(). `seen` may be NULL. */
+MUST_USE enum err attest_verify_seen(struct crypto *cx, struct span in, struct span root_der,
+                                     int64_t now_s, struct attest_seen *seen,
+                                     struct attest_verified *out, struct why *why);
 
 #endif

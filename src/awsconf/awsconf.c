@@ -77,10 +77,8 @@ static enum err title_parse(struct span line, struct span *title, struct why *wh
 
 static void setting_take(struct awsconf_profile *p, struct span name, struct span value)
 {
-    static const char *const elsewhere[] = {
-        "role_arn",      "credential_process", "web_identity_token_file",
-        "sso_start_url", "sso_session",        "login_session",
-    };
+    static const char *const elsewhere[] = { "sso_start_url", "sso_session", "login_session",
+                                             "mfa_serial" };
     const struct {
         const char *name;
         struct span *to;
@@ -89,6 +87,14 @@ static void setting_take(struct awsconf_profile *p, struct span name, struct spa
         { "aws_secret_access_key", &p->secret_access_key },
         { "aws_session_token", &p->session_token },
         { "region", &p->region },
+        { "credential_process", &p->process },
+        { "role_arn", &p->role_arn },
+        { "source_profile", &p->source_profile },
+        { "credential_source", &p->credential_source },
+        { "external_id", &p->external_id },
+        { "role_session_name", &p->role_session_name },
+        { "duration_seconds", &p->duration_seconds },
+        { "web_identity_token_file", &p->web_identity_token_file },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)

@@ -19,8 +19,11 @@ struct awsconf_profile {
     bool found; /* there is a section of that name */
     struct span access_key_id, secret_access_key, session_token; /* empty: not given */
     struct span region;
+    struct span process; /* credential_process: a command line */
+    struct span role_arn, source_profile, credential_source, external_id, role_session_name,
+        duration_seconds, web_identity_token_file;
     struct span elsewhere; /* name of a setting that says that the credentials come from another
-                              place: role_arn, sso_session, credential_process, ... */
+                              place that we do not ask: sso_session, mfa_serial, ... */
 };
 
 /* Read the whole text, refuse what is not of this form even in other sections. ERR_MALFORMED:

@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         inside(p.secret_access_key, text);
         inside(p.session_token, text);
         inside(p.region, text);
+        inside(p.process, text);
         if (!p.found && p.access_key_id.len)
             abort();
     }

@@ -60,9 +60,11 @@ static const struct row rows[] = {
     { "credentials: the word profile belongs to the name", "[profile dev]\nregion=r\n", "dev",
       AWSCONF_CREDENTIALS, ERR_OK, NULL, "", "", "", "" },
     { "role", "[profile dev]\nrole_arn=arn:x\nsource_profile=y\n", "dev", AWSCONF_CONFIG, ERR_OK,
-      "", "", "", "", "role_arn" },
+      "", "", "", "", "arn:x" },
+    { "single sign-on", "[profile dev]\nsso_session=x\n", "dev", AWSCONF_CONFIG, ERR_OK, "", "", "",
+      "", "sso_session" },
     { "process", "[default]\ncredential_process = /bin/x --y=z\n", "default", AWSCONF_CREDENTIALS,
-      ERR_OK, "", "", "", "", "credential_process" },
+      ERR_OK, "", "", "", "", "/bin/x --y=z" },
     { "no closing bracket", "[default\n" PAIR, "default", AWSCONF_CREDENTIALS, ERR_MALFORMED,
       "section without a closing bracket", "", "", "", "" },
     { "text after the bracket", "[default] x\n", "default", AWSCONF_CREDENTIALS, ERR_MALFORMED,
@@ -101,7 +103,10 @@ static void read_row(void **state)
         assert_text(p.secret_access_key, r->secret);
         assert_text(p.session_token, r->token);
         assert_text(p.region, r->region);
-        assert_text(p.elsewhere, r->elsewhere);
+        assert_text(p.elsewhere.len  ? p.elsewhere
+                    : p.role_arn.len ? p.role_arn
+                                     : p.process,
+                    r->elsewhere);
     }
     t_free(text);
 }

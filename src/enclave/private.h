@@ -46,7 +46,7 @@ struct failure {
 struct enclave_request {
     enum request_state state;
     char id[ENCLAVE_ID_BYTES];
-    size_t answer_max, request_bytes;
+    size_t request_max, answer_max, request_bytes;
 
     /* Parsed: views into `in`, or into `scratch` where the JSON text had escapes. */
     struct buf in, scratch;

@@ -5,6 +5,9 @@
 
 #include <stdio.h>
 
+/* Names, signature and a ciphertext blob of ordinary size (real ones have some 200 bytes). */
+enum { DECRYPT_AROUND_BYTES = 1024 };
+
 static void set_failure(struct enclave_request *rq, const char *error, const char *code,
                         const char *detail)
 {
@@ -146,11 +149,41 @@ static bool parse_nonce(struct enclave_request *rq)
     return false;
 }
 
+/* Bytes of a text that has been parsed. */
+static size_t text_len(struct json_str s)
+{
+    size_t n = 0;
+
+    if (!s.escaped)
+        return s.raw.len;
+    for (struct span left = s.raw; left.len;) {
+        uint32_t c = json_str_next(&left);
+        n += c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    }
+    return n;
+}
+
+/* What is sealed must open again: the request to decrypt it carries it in base64, which is longer
+ * than the text by a third. */
+static bool fits_back(struct enclave_request *rq)
+{
+    size_t around = DECRYPT_AROUND_BYTES + rq->cred.access_key_id.len +
+                    rq->cred.secret_access_key.len + rq->cred.session_token.len;
+    size_t sealed = BASE64_TEXT_BYTES(text_len(rq->asked.message) + ENVELOPE_OVERHEAD_BYTES);
+
+    if (around <= rq->request_max && sealed <= rq->request_max - around)
+        return true;
+    snprintf(rq->note, sizeof rq->note, "the request to decrypt it would be longer than %zu bytes",
+             rq->request_max);
+    set_failure(rq, "Text is too long", "too_large", rq->note);
+    return false;
+}
+
 static bool parse_members(struct enclave_request *rq)
 {
     switch (rq->asked.op) {
     case PROTO_ENCRYPT:
-        return parse_credentials(rq);
+        return parse_credentials(rq) && fits_back(rq);
     case PROTO_DECRYPT:
         return parse_credentials(rq) && parse_decrypt(rq);
     case PROTO_ATTEST:

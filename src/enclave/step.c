@@ -13,6 +13,7 @@ enum err enclave_request_new(struct enclave *e, struct enclave_request **out)
     if (!rq)
         return ERR_NOMEM;
     snprintf(rq->id, sizeof rq->id, "%08x-%08x", e->id_prefix, ++e->id_next);
+    rq->request_max = e->set.request_max;
     rq->answer_max = e->set.request_max * ESCAPE_GROWTH + ANSWER_OVERHEAD_MAX;
     *out = rq;
     return ERR_OK;

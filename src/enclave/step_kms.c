@@ -1,6 +1,7 @@
 /* step_kms.c - calls to KMS: sign, judge the answer, pause and try again. */
 #include "enclave/private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { KMS_NS_PER_MS = 1000000 };
@@ -76,11 +77,14 @@ static void try_again(const struct step *s, struct failure last)
         step_await_document(s);
 }
 
-static struct failure kms_said(const struct enclave_request *rq, const char *code)
+/* What answers without a type is hardly KMS: a gateway on the way, say. */
+static struct failure kms_said(struct enclave_request *rq, const char *code, unsigned status)
 {
+    snprintf(rq->note, sizeof rq->note, "HTTP status %u", status);
     return (struct failure){
         .error = key_error(rq),
         .code = code,
+        .detail = rq->kms_type.len == 0 ? rq->note : NULL,
         .hint = kms_hint(rq->kms_type, rq->kms_message),
     };
 }
@@ -102,13 +106,13 @@ static void accept_key(const struct step *s)
                  });
 }
 
-static void fresh_document(const struct step *s)
+static void fresh_document(const struct step *s, unsigned status)
 {
     struct enclave *e = s->e;
     struct enclave_request *rq = s->rq;
 
     if (rq->has_refreshed || s->now.mono_ns >= rq->deadline_ns) {
-        step_fail(s, kms_said(rq, "kms_refused"));
+        step_fail(s, kms_said(rq, "kms_refused", status));
         return;
     }
     rq->has_refreshed = true;
@@ -152,13 +156,13 @@ void step_on_kms(const struct step *s, const struct enclave_event *ev)
         accept_key(s);
         return;
     case KMS_VERDICT_RETRY:
-        try_again(s, kms_said(s->rq, "kms_unavailable"));
+        try_again(s, kms_said(s->rq, "kms_unavailable", a.status));
         return;
     case KMS_VERDICT_FRESH_DOCUMENT:
-        fresh_document(s);
+        fresh_document(s, a.status);
         return;
     case KMS_VERDICT_FINAL:
-        step_fail(s, kms_said(s->rq, "kms_refused"));
+        step_fail(s, kms_said(s->rq, "kms_refused", a.status));
         return;
     }
     abort();

@@ -69,6 +69,7 @@ static const struct kms_row final_answers[] = {
     { "kms: bad signature", 400,
       "{\"__type\":\"com.amazon#InvalidSignatureException:x\",\"message\":\"no\"}", "kms_refused" },
     { "kms: no message", 400, "{\"__type\":\"InvalidCiphertextException\"}", "kms_refused" },
+    { "kms: a gateway's page", 403, "<html>", "kms_refused" },
     { "kms: not JSON", 200, "hello", "kms_malformed_answer" },
     { "kms: Plaintext", 200, OK_BUT(BLOB, KEY "\"Plaintext\":\"QUJD\",", SEALED),
       "kms_not_attested" },
@@ -83,6 +84,19 @@ static const struct kms_row final_answers[] = {
     { "kms: sealed text is garbage", 200, OK_BUT(BLOB, KEY, "\"CiphertextForRecipient\":\"QUJD\""),
       "data_key_not_opened" },
 };
+
+/* Without KMS's own words there is still its status. */
+static void answer_of_no_type(void **state)
+{
+    (void)state;
+    struct world w = world_new(NULL);
+
+    world_ask(&w, span_str(T_ENCRYPT("\"m\"")));
+    world_kms(&w, 403, "<html>");
+    world_failed(&w, "kms_refused");
+    world_answer_has(&w, "\"detail\":\"HTTP status 403\"");
+    world_clear(&w);
+}
 
 static void final_row(void **state)
 {
@@ -286,6 +300,32 @@ static void size_limit(void **state)
     world_clear(&w);
 }
 
+/* What is sealed must open again: a text whose decrypt request would be too long is refused now. */
+static void text_that_would_not_fit_back(void **state)
+{
+    (void)state;
+    struct world w = world_new(NULL);
+    AUTO(buf_clear) struct buf rq = BUF_INIT(T_REQUEST_MAX);
+    /* A third more in base64, so three quarters less what stands around it. */
+    const size_t longest = (T_REQUEST_MAX - 1024 - 64) / 4 * 3 - 28;
+
+    for (int past = 0; past < 2; past++) {
+        buf_reset(&rq);
+        assert_int_equal(buf_append_str(&rq, "{" T_CREDENTIALS ",\"message\":\""), ERR_OK);
+        for (size_t i = 0; i < longest + (past ? 200 : 0); i++)
+            assert_int_equal(buf_append_byte(&rq, 'a'), ERR_OK);
+        assert_int_equal(buf_append_str(&rq, "\"}"), ERR_OK);
+        world_ask(&w, buf_view(&rq));
+        if (past) {
+            world_failed(&w, "too_large");
+            world_answer_has(&w, "the request to decrypt it would be longer than 1048576 bytes");
+        } else {
+            assert_int_equal(w.a.kind, ENCLAVE_CALL_KMS);
+        }
+    }
+    world_clear(&w);
+}
+
 static void decrypts(void **state)
 {
     (void)state;
@@ -371,12 +411,14 @@ int main(void)
         cmocka_unit_test(refusal_is_passed_through),
         cmocka_unit_test(encrypts),
         cmocka_unit_test(large_is_parsed_on_a_worker),
+        cmocka_unit_test(text_that_would_not_fit_back),
         cmocka_unit_test(size_limit),
         cmocka_unit_test(decrypts),
         cmocka_unit_test(decrypt_failures),
         cmocka_unit_test(nothing_stays),
+        cmocka_unit_test(answer_of_no_type),
     };
-    size_t n = 9;
+    size_t n = 10;
 
     ROWS(bad_request_row, bad_requests);
     ROWS(final_row, final_answers);

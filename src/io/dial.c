@@ -136,11 +136,12 @@ enum err sock_listen(const struct addr *a, int type, int backlog, int *fd, struc
 
     if (a->kind == ADDR_VSOCK_UNIX && a->cid == CID_ANY)
         return why_fail(why, ERR_UNSUPPORTED, "unix:DIR needs a CID to listen on", 0);
-    if (a->kind == ADDR_VSOCK_UNIX) {
-        enum err r = dir_make(a->path, why);
-        if (r != ERR_OK)
-            return r;
-    }
+    /* One folder, not its parents: a mistyped path must not become a place where nobody looks. */
+    if (a->kind == ADDR_VSOCK_UNIX && mkdir(a->path, 0700) != 0 && errno != EEXIST)
+        return why_fail(why, ERR_IO,
+                        errno == ENOENT ? "the folder above that of unix:DIR does not exist"
+                                        : errno_what(errno),
+                        0);
     (void)sock_names(a, names);
     AUTO(fd_close)
     int s = socket(names[0].sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

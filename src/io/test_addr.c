@@ -347,6 +347,23 @@ static void *device_main(void *arg)
     return NULL;
 }
 
+/* A mistyped folder is an error, and is not made. */
+static void folder_without_its_parent(void **state)
+{
+    struct addr a;
+    struct why why = { 0 };
+    char missing[200];
+    int fd = -1;
+    (void)state;
+
+    snprintf(missing, sizeof missing, "unix:%s", in_dir("nowhere/v"));
+    assert_int_equal(addr_vsock(missing, 16, 5000, &a, NULL), ERR_OK);
+    assert_int_equal(addr_listen(&a, 4, &fd, &why), ERR_IO);
+    assert_string_equal(why.what, "the folder above that of unix:DIR does not exist");
+    assert_int_equal(fd, -1);
+    assert_int_equal(access(in_dir("nowhere"), F_OK), -1);
+}
+
 static void greet(const char *answer, enum err want, const char *what)
 {
     struct addr device_at, a;
@@ -397,7 +414,7 @@ static void greeting_wrong(void **state)
 
 int main(void)
 {
-    enum { ROWS = sizeof(tcp_rows) / sizeof(tcp_rows[0]), OTHERS = 14 };
+    enum { ROWS = sizeof(tcp_rows) / sizeof(tcp_rows[0]), OTHERS = 15 };
     struct CMUnitTest tests[ROWS + OTHERS] = {
         cmocka_unit_test(vsock_settings),
         cmocka_unit_test(names_as_firecracker),
@@ -408,6 +425,7 @@ int main(void)
         IN_DIR(modes_of_unix_sockets),
         IN_DIR(stale_and_live_sockets),
         IN_DIR(listen_needs_a_cid),
+        IN_DIR(folder_without_its_parent),
         IN_DIR(connect_to_nobody),
         IN_DIR(connect_waits_for_the_backlog),
         IN_DIR(greeting_accepted),

@@ -25,6 +25,7 @@ static const struct span image_key = SPAN_INIT("kms:RecipientAttestation:ImageSh
 struct recipients {
     struct buf roots[ROOTS_MAX];
     size_t n_roots;
+    struct attest_seen seen;
     uint64_t clock; /* of uses */
     struct recipient *kept[RECIPIENT_KEPT_MAX];
 };
@@ -75,13 +76,13 @@ void recipients_free(struct recipients *rs)
 }
 
 /* With several roots the fault to tell is the one of the root that the document names. */
-static enum err verify(struct crypto *cx, const struct recipients *rs, struct span document,
+static enum err verify(struct crypto *cx, struct recipients *rs, struct span document,
                        int64_t now_s, struct attest_verified *out, struct why *why)
 {
     enum err r = ERR_INTERNAL;
 
     for (size_t i = 0; i < rs->n_roots; i++) {
-        r = attest_verify(cx, document, buf_view(&rs->roots[i]), now_s, out, why);
+        r = attest_verify_seen(cx, document, buf_view(&rs->roots[i]), now_s, &rs->seen, out, why);
         if (r != ERR_VERIFY || strcmp(why->what, "root") != 0)
             return r;
     }
@@ -115,8 +116,8 @@ static enum err bad_document(enum err r, const struct why *why, struct fault *f)
                      why->what ? why->what : err_name(r));
 }
 
-static enum err make(struct crypto *cx, const struct recipients *rs, struct span document,
-                     int64_t now_s, struct recipient *made, struct fault *f)
+static enum err make(struct crypto *cx, struct recipients *rs, struct span document, int64_t now_s,
+                     struct recipient *made, struct fault *f)
 {
     struct attest_verified v;
     struct why why = { 0 };

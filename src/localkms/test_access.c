@@ -24,6 +24,9 @@
 #define MAY     I("Allow", "kms:*")
 #define MAY_NOT I("Deny", "kms:Decrypt")
 #define OF_S3   I("Allow", "s3:*")
+#define OTHER_KEY                                                                                  \
+    "{\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"kms:*\",\"Resource\":\"arn:aws:kms:*:key/"  \
+    "x\"}}"
 
 #define USER(who) "User: " who " is not authorized to perform: kms:Decrypt on resource: "
 
@@ -50,6 +53,47 @@ static struct row {
       ACCESS_NOT_BY_IDENTITY,
       USER(ALICE) KEY " because no identity-based policy allows the kms:Decrypt action",
       "key policy: left to identity policies by statement 1; the caller has no identity policies" },
+    { "delegated, the second identity policy came nearer",
+      ALICE,
+      DELEGATED,
+      { OF_S3, OTHER_KEY },
+      ACCESS_NOT_BY_IDENTITY,
+      USER(ALICE) KEY " because no identity-based policy allows the kms:Decrypt action",
+      "key policy: left to identity policies by statement 1; identity policy 2: no statement "
+      "allows "
+      "it; nearest is statement 1, which is not for this resource" },
+    { "delegated, the first identity policy came nearer",
+      ALICE,
+      DELEGATED,
+      { OTHER_KEY, OF_S3 },
+      ACCESS_NOT_BY_IDENTITY,
+      USER(ALICE) KEY " because no identity-based policy allows the kms:Decrypt action",
+      "key policy: left to identity policies by statement 1; identity policy 1: no statement "
+      "allows "
+      "it; nearest is statement 1, which is not for this resource" },
+    { "delegated, both identity policies equally near",
+      ALICE,
+      DELEGATED,
+      { OF_S3, OF_S3 },
+      ACCESS_NOT_BY_IDENTITY,
+      USER(ALICE) KEY " because no identity-based policy allows the kms:Decrypt action",
+      "key policy: left to identity policies by statement 1; identity policy 1: no statement "
+      "allows "
+      "it; nearest is statement 1, which is not for this action" },
+    { "delegated, the first allows, the second is for something else",
+      ALICE,
+      DELEGATED,
+      { MAY, OF_S3 },
+      ACCESS_ALLOWED,
+      NULL,
+      NULL },
+    { "delegated, an identity policy allows and another denies",
+      ALICE,
+      DELEGATED,
+      { MAY_NOT, MAY },
+      ACCESS_DENIED_BY_IDENTITY,
+      USER(ALICE) KEY " with an explicit deny in an identity-based policy",
+      "identity policy 1: denied by statement 1" },
     { "delegated, identity policy for something else",
       ALICE,
       DELEGATED,

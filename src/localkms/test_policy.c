@@ -276,6 +276,9 @@ static struct row rows[] = {
       POLICY_ALLOW, 1, 0 },
     { "StringNotLike without the key", DOC(ALLOW_IF(OP("StringNotLike", PCR, "\"0000*\""))), ALICE,
       D, PLAIN, POLICY_ALLOW, 1, 0 },
+    { "StringNotLike heeds case",
+      DOC(ALLOW_IF(OP("StringNotLike", "kms:EncryptionContext:app", "\"D*\""))), ALICE, D, CONTEXT,
+      POLICY_ALLOW, 1, 0 },
     { "StringLikeIfExists", DOC(ALLOW_IF(OP("StringLikeIfExists", PCR, "\"x*\""))), ALICE, D, PLAIN,
       POLICY_ALLOW, 1, 0 },
     { "StringEquals takes a star for a star", DOC(ALLOW_IF(OP("StringEquals", PCR, "\"*\""))),
@@ -285,6 +288,10 @@ static struct row rows[] = {
       CONTEXT, POLICY_ALLOW, 1, 0 },
     { "Bool as a literal", DOC(ALLOW_IF(OP("Bool", "aws:SecureTransport", "true"))), ALICE, D,
       CONTEXT, POLICY_ALLOW, 1, 0 },
+    { "Bool with a capital", DOC(ALLOW_IF(OP("Bool", "aws:SecureTransport", "\"True\""))), ALICE, D,
+      CONTEXT, POLICY_ALLOW, 1, 0 },
+    { "Null with a capital", DOC(ALLOW_IF(OP("Null", PCR, "\"False\""))), ALICE, D, ATTESTED,
+      POLICY_ALLOW, 1, 0 },
     { "Bool false", DOC(ALLOW_IF(OP("Bool", "aws:SecureTransport", "\"False\""))), ALICE, D,
       CONTEXT, POLICY_SILENT, 0, POLICY_MISS_CONDITION },
     { "Bool without the key", DOC(ALLOW_IF(OP("Bool", "aws:SecureTransport", "\"true\""))), ALICE,
@@ -432,13 +439,21 @@ static void globs(void **state)
         { "*", "abc", true },     { "?", "", false },       { "?", "a", true },
         { "a*c", "abbbc", true }, { "a*c", "abcd", false }, { "*a*b*", "xxaxxbxx", true },
         { "*ab", "aab", true },   { "**", "", true },       { "a*b*c", "abcbc", true },
-        { "a?c", "ac", false },   { "A", "a", false },
+        { "a?c", "ac", false },   { "A", "a", false },      { "[a]", "a", false },
+        { "\\*", "*", false },
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(policy_glob(span_str(cases[i].pattern), span_str(cases[i].text), false),
-                         cases[i].match);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct span pattern = t_copy(span_str(cases[i].pattern));
+        struct span text = t_copy(span_str(cases[i].text));
+        assert_int_equal(policy_glob(pattern, text, false), cases[i].match);
+        t_free(pattern);
+        t_free(text);
+    }
     assert_true(policy_glob(SPAN_LIT("A*z"), SPAN_LIT("abZ"), true));
+    /* Letters only: these are 32 apart, too. */
+    assert_false(policy_glob(SPAN_LIT("@"), SPAN_LIT("`"), true));
+    assert_false(policy_glob(SPAN_LIT("["), SPAN_LIT("{"), true));
 }
 
 int main(void)

@@ -60,6 +60,14 @@ static const struct row {
     { "expiration is a number", WITH("\"expiration\":1767323045"), "expiration", 1 },
     { "expiration without colons", WITH("\"expiration\":\"2026-01-02T03.04:05Z\""), "expiration",
       1 },
+    { "expiration with a dot after the year", WITH("\"expiration\":\"2026.01-02T03:04:05Z\""),
+      "expiration", 1 },
+    { "expiration with a dot after the month", WITH("\"expiration\":\"2026-01.02T03:04:05Z\""),
+      "expiration", 1 },
+    { "expiration with a dot after the minute", WITH("\"expiration\":\"2026-01-02T03:04.05Z\""),
+      "expiration", 1 },
+    { "expiration with a fraction", WITH("\"expiration\":\"2026-01-02T03:04:05.0Z\""), "expiration",
+      1 },
     { "policies is an object", WITH("\"policies\":{}"), "policies is not a list of at most 20", 1 },
     { "policy is text", WITH("\"policies\":[\"x\"]"), "Policy is not JSON", 1 },
     { "policy with a principal", WITH("\"policies\":[" POLICY(",\"Principal\":\"*\"") "]"),
@@ -79,6 +87,8 @@ static void parse_row(void **state)
     struct principals untouched = { (struct principal *)(uintptr_t)&rows, 4242 }, p = untouched;
     struct why why = { 0 };
 
+    if (row->what)
+        assert_int_equal(principals_parse(json, &p, NULL), ERR_MALFORMED);
     enum err r = principals_parse(json, &p, &why);
     t_free(json);
     if (!row->what) {
@@ -135,6 +145,13 @@ static void nul_byte(void **state)
 
     assert_int_equal(principals_parse(SPAN_LIT("[]\0"), &p, &why), ERR_MALFORMED);
     assert_string_equal(why.what, "not JSON");
+    /* jansson would pass over this one. */
+    assert_int_equal(principals_parse(SPAN_LIT(WITH("\"policies\":[" POLICY(
+                                          ",\"Condition\":{\"Bool\":{\"a:b\":true\0}}") "]")),
+                                      &p, &why),
+                     ERR_MALFORMED);
+    assert_string_equal(why.what, "not JSON");
+    assert_null(p.all);
 }
 
 static void truncations(void **state)

@@ -100,15 +100,12 @@ void check_enum(struct checks *c, const char *member, struct span value, const c
     add(c, member, value, false, text ? text : "Member must satisfy enum value set");
 }
 
-/* Valid UTF-8 comes in; U+0080 to U+00FF are the two-byte sequences that begin with C2 or C3. */
+/* Valid UTF-8 comes in; what is past U+00FF begins with a byte past C3, and no other byte of a
+ * sequence is as high. */
 static bool in_policy_pattern(struct span s)
 {
     for (size_t i = 0; i < s.len; i++) {
         uint8_t b = s.ptr[i];
-        if (b == 0xc2 || b == 0xc3) {
-            i++;
-            continue;
-        }
         if (b > 0xc3 || (b < 0x20 && b != '\t' && b != '\n' && b != '\r'))
             return false;
     }

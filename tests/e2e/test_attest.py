@@ -61,7 +61,7 @@ def questions(entries):
     status, out, err = attest(*at)
     check(status == 0 and "not compared" in out, "without --pcr it says that nothing was compared", out)
     status, out, err = attest("--document", path)
-    check(status == 5 and "certificate time" in err, "judged now: expired", err)
+    check(status == 5 and "not valid at that time" in err, "judged now: expired", err)
     check(attest("--document", path, "--at", str(said["timestamp_ms"] // 1000 - 86400 * 365))[0] == 5, "judged a year before: 5")
     status, out, err = attest(*at, "--nonce", "00" * 32)
     check(status == 5 and "nonce" in err, "another nonce: 5", err)

@@ -80,7 +80,7 @@ class World:
 
     def run(self, *argv, stdin=b"", env=None, lang="en_US.UTF-8"):
         e = {"PATH": os.environ["PATH"], "HOME": self.dir, "LANG": lang, "NITROSEAL_VSOCK": f"unix:{self.dir}/v",
-             "AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "shh/very+secret"}
+             "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "shh/very+secret"}
         e.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         for k, v in (env or {}).items():
             e.pop(k, None) if v is None else e.__setitem__(k, v)

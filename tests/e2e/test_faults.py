@@ -184,7 +184,7 @@ def leaves_on_sigterm(stack):
     s = seed.connect(stack.v, lib.CID, lib.PORT)  # silent: must not keep the service
     t = threading.Thread(target=client)
     t.start()
-    time.sleep(0.03)
+    time.sleep(0.1)  # JSON of 4 MB takes the client most of it
     status = stack.service.stop()
     t.join()
     s.close()

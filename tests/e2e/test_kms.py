@@ -114,7 +114,7 @@ for name, raw, status in (
         s.sendall(raw)
         got = answers(s, 1)[0][0]
         check(status in got and s.recv(1) == b"", f"{name}: {status}, and the connection ends", got)
-c = http.client.HTTPSConnection("localhost", kms.port, timeout=15, context=ssl.create_default_context(cafile=kms.ca))
+c = http.client.HTTPSConnection("127.0.0.1", kms.port, timeout=15, context=ssl.create_default_context(cafile=kms.ca))
 c.request("GET", "/")
 r = c.getresponse()
 check(r.status == 400 and b"UnknownOperationException" in r.read(), "GET is no operation")

@@ -141,6 +141,10 @@ def crash(state, env):
     time.sleep(0.5)
     part = status(state)[1]["parts"][2]
     check(down and part["pid"] == 0 and part["crashes"] == 2, "killed a second time: left down", part)
+    code, out, err = run("local", "status", "--state", state)
+    check(code == 1 and PARTS[2] in err and "is down" in err, "status names the part that is down, not one that runs again", code, err)
+    code, out, err = run("local", "up", "--state", state)
+    check(code == 1 and out == "" and PARTS[2] in err, "up does not call that running", code, out, err)
 
 
 def again(state, env, sealed):

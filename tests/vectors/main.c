@@ -106,6 +106,14 @@ bool value_matches_hex(struct runner *r, const struct entry *e, const char *name
     return false;
 }
 
+void skip_for(struct runner *r, const char *why, unsigned n)
+{
+    json_t *so_far = json_object_get(r->skips, why);
+
+    r->skipped += n;
+    json_object_set_new(r->skips, why, json_integer(json_integer_value(so_far) + n));
+}
+
 static bool digest_holds(struct runner *r, const struct entry *e, const char *want)
 {
     uint8_t sum[SHA256_BYTES];
@@ -127,8 +135,7 @@ static void judge(struct runner *r, const struct entry *e, enum outcome got)
     case COUNTED:
         return;
     case SKIPPED:
-        r->skipped++;
-        printf("skip %s: %s\n", e->path, r->note);
+        skip_for(r, r->note, 1);
         return;
     case MISMATCH:
         count(r, e->path, NULL, false, r->note);
@@ -211,14 +218,17 @@ static int run_all(struct runner *r)
         r->skipped += (unsigned)json_integer_value(n);
         printf("unknown kind %s: %lld skipped\n", kind, (long long)json_integer_value(n));
     }
+    json_object_foreach(r->skips, kind, n)
+        printf("skip %lld: %s\n", (long long)json_integer_value(n), kind);
     json_decref(unknown);
+    json_decref(r->skips);
     printf("%u passed, %u failed, %u skipped\n", r->passed, r->failed, r->skipped);
     return r->failed == 0 && r->passed > 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-    struct runner r = { 0 };
+    struct runner r = { .skips = json_object() };
     json_error_t fault;
     char path[2048];
 

@@ -18,6 +18,7 @@ struct runner {
     json_t *entries;
     unsigned passed, failed, skipped;
     bool verbose;
+    json_t *skips;  /* reason: how many */
     char note[256]; /* what the current entry's function has to say */
 };
 
@@ -48,6 +49,9 @@ kind_fn run_cms, run_recipient, run_recipient_b64, run_rsa_key, run_wycheproof;
 void count_one(struct runner *r, const struct entry *e, bool good, const char *name,
                const char *detail);
 void set_note(struct runner *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Not tested here, and why: reasons are gathered and printed once. */
+void skip_for(struct runner *r, const char *why, unsigned n);
 
 /* A file below the folder; the caller clears. False: not there. */
 bool read_file(struct runner *r, const char *relative, struct buf *out);

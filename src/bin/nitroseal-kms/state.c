@@ -69,6 +69,17 @@ static enum err read_if_there(const char *path, struct buf *out, bool *absent, s
     return *absent ? ERR_OK : file_read(path, out, why);
 }
 
+/* A new master key beside an old database would make every key in it unreadable for good. */
+static enum err check_no_database(const char *dir, struct why *why)
+{
+    char path[STATE_PATH_BYTES];
+
+    enum err r = state_path(dir, "keys.db", path);
+    if (r == ERR_OK && access(path, F_OK) == 0)
+        r = why_fail(why, ERR_MALFORMED, "keys.db is there, but not the master.key it needs", 0);
+    return r;
+}
+
 static enum err master_key_take(struct crypto *cx, const char *dir, struct state *st,
                                 struct why *why)
 {
@@ -85,7 +96,9 @@ static enum err master_key_take(struct crypto *cx, const char *dir, struct state
     if (r != ERR_OK)
         return r;
     if (absent) {
-        r = rng_bytes(cx, key.ptr, key.len);
+        r = check_no_database(dir, why);
+        if (r == ERR_OK)
+            r = rng_bytes(cx, key.ptr, key.len);
         if (r == ERR_OK)
             r = file_write(path, secret_view(&key), 0600, why);
     } else {

@@ -43,7 +43,7 @@ static int folder_up(void **state)
 
 static int folder_down(void **state)
 {
-    static const char *const names[] = { "master.key", "ca.key", "ca.pem", "lock" };
+    static const char *const names[] = { "master.key", "ca.key", "ca.pem", "lock", "keys.db" };
     struct folder *f = *state;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -107,6 +107,18 @@ static void secrets_that_others_read(void **state)
         assert_string_equal(why.what, "others may read it: chmod 600");
         assert_int_equal(chmod(in_folder(f, names[i]), 0600), 0);
     }
+}
+
+static void lost_master_key(void **state)
+{
+    const struct folder *f = *state;
+    AUTO(state_clear) struct state st = STATE_INIT;
+    struct why why = { 0 };
+
+    assert_int_equal(file_write(in_folder(f, "keys.db"), SPAN_LIT("x"), 0600, NULL), ERR_OK);
+    assert_int_equal(state_open(cx, f->dir, now_s(), &st, &why), ERR_MALFORMED);
+    assert_string_equal(why.what, "keys.db is there, but not the master.key it needs");
+    assert_int_not_equal(access(in_folder(f, "master.key"), F_OK), 0);
 }
 
 static void damaged_master_key(void **state)
@@ -197,8 +209,13 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, folder_up, folder_down)
     const struct CMUnitTest tests[] = {
-        CASE(made_once),          CASE(in_use), CASE(secrets_that_others_read),
-        CASE(damaged_master_key), CASE(names),  cmocka_unit_test(partitions),
+        CASE(made_once),
+        CASE(in_use),
+        CASE(secrets_that_others_read),
+        CASE(lost_master_key),
+        CASE(damaged_master_key),
+        CASE(names),
+        cmocka_unit_test(partitions),
     };
 
     return cmocka_run_group_tests_name("kms_state", tests, setup, teardown);

@@ -37,6 +37,11 @@ static int chain(struct crypto *cx, struct span document, const struct attest_qu
                                "Nitro root (a document of a software NSM needs --root)")
                            : _("the document does not verify: its chain does not end at the "
                                "given root"));
+    if (r == ERR_VERIFY && why.what && strcmp(why.what, "certificate time") == 0)
+        return unverified(f,
+                          _("the document does not verify: a certificate of its chain is not "
+                            "valid at that time (a document's own lives three hours; --at judges "
+                            "a saved document at another time)"));
     if (r == ERR_NOMEM || r == ERR_CRYPTO || r == ERR_INTERNAL)
         return cli_fault_set(f, CLI_FAILED, _("could not judge the document: %s"), err_name(r));
     return cli_fault_set(f, CLI_UNVERIFIED, _("the document does not verify: %s"), why.what);
@@ -88,8 +93,12 @@ static int pcrs(const struct attest_question *q, const struct attest_verified *v
                                "proves nothing about its image; --allow-debug accepts it"));
     if (q->want.present == 0)
         return CLI_OK;
-    if (attest_pcrs_check(v, &q->want, q->allow_debug, &why) == ERR_OK)
+    enum err r = attest_pcrs_check(v, &q->want, q->allow_debug, &why);
+    if (r == ERR_OK)
         return CLI_OK;
+    if (r == ERR_MALFORMED) /* some are expected, so it is the other one */
+        return unverified(f, _("PCR3 and PCR4 are those of the parent, in a debug enclave too: "
+                               "expect PCR0 as well (--pcr 0=HEX)"));
     return differing(q, v, why.what, f);
 }
 

@@ -39,7 +39,8 @@ struct cli_credentials {
     struct buf access_key_id;
 };
 void cli_credentials_clear(struct cli_credentials *c);
-/* Environment, then the shared files (credentials reference section 1). `profile`: NULL for
+/* Environment, shared files, credential_process, container endpoint, IMDSv2 (credentials reference
+ * section 1); may start a process and wait for a network. `profile`: NULL for
  * AWS_PROFILE or "default"; `chosen`: it was named on the command line, so the environment's
  * credentials do not count. CLI_OK or CLI_SETTINGS. */
 MUST_USE int cli_credentials_find(const char *profile, bool chosen, struct cli_credentials *out,

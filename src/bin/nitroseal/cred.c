@@ -1,13 +1,19 @@
-/* Where credentials come from: environment, then the shared files. Never argv. */
+/* Where credentials come from: environment, shared files, credential_process, container, instance;
+ * never argv (R-12). The order is that of the credentials reference, section 1. */
 #include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "awsconf/awsconf.h"
-#include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/cred_source.h"
 #include "io/sys.h"
 
-enum { CONFIG_MAX_BYTES = 1 << 20, KEY_ID_MAX_BYTES = 256, CONFIG_PATH_BYTES = 1024 };
+enum {
+    CONFIG_MAX_BYTES = 1 << 20,
+    KEY_ID_MAX_BYTES = 256,
+    CONFIG_PATH_BYTES = 1024,
+    MS_PER_S = 1000
+};
 
 void cli_credentials_clear(struct cli_credentials *c)
 {
@@ -25,8 +31,8 @@ struct proto_credentials cli_credentials_view(const struct cli_credentials *c)
     };
 }
 
-static int take(struct span id, struct span key, struct span token, struct cli_credentials *out,
-                struct cli_fault *f)
+int cred_take(struct span id, struct span key, struct span token, struct cli_credentials *out,
+              struct cli_fault *f)
 {
     out->access_key_id = BUF_INIT(KEY_ID_MAX_BYTES);
     if (buf_append(&out->access_key_id, id) == ERR_OK &&
@@ -35,6 +41,17 @@ static int take(struct span id, struct span key, struct span token, struct cli_c
         return CLI_OK;
     cli_credentials_clear(out);
     return cli_fault_set(f, CLI_SETTINGS, _("the AWS credentials are too long"));
+}
+
+int cred_take_fetched(const struct awscred *c, const char *from, struct cli_credentials *out,
+                      struct cli_fault *f)
+{
+    if (awscred_age_of(c->expires_s, clock_wall_ms() / MS_PER_S, 0) == AWSCRED_EXPIRED)
+        return cli_fault_set(f, CLI_SETTINGS,
+                             _("the AWS credentials from %s have expired: is this machine's clock "
+                               "right?"),
+                             from);
+    return cred_take(c->access_key_id, c->secret_access_key, c->session_token, out, f);
 }
 
 static struct span variable(const char *name)
@@ -61,7 +78,7 @@ static int from_environment(struct cli_credentials *out, struct cli_fault *f)
     if (!id.ptr)
         return cli_fault_set(f, CLI_SETTINGS,
                              _("AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not"));
-    return take(id, key, variable("AWS_SESSION_TOKEN"), out, f);
+    return cred_take(id, key, variable("AWS_SESSION_TOKEN"), out, f);
 }
 
 /* The path in `env`, or HOME/.aws/NAME. */
@@ -104,7 +121,7 @@ static int from_profile(const struct awsconf_profile *p, const char *path, const
             f, CLI_SETTINGS,
             _("profile '%s' in %s has only one of aws_access_key_id and aws_secret_access_key"),
             profile, path);
-    return take(p->access_key_id, p->secret_access_key, p->session_token, out, f);
+    return cred_take(p->access_key_id, p->secret_access_key, p->session_token, out, f);
 }
 
 static bool has_key(const struct awsconf_profile *p)
@@ -112,41 +129,172 @@ static bool has_key(const struct awsconf_profile *p)
     return p->access_key_id.len > 0 || p->secret_access_key.len > 0;
 }
 
+enum { DEPTH_MAX = 5, NOT_HERE = -1 }; /* of profiles that name each other as their source */
+
+/* One profile of both files. */
+struct looked_up {
+    const char *name;
+    struct buf text1, text2;
+    struct awsconf_profile p1, p2; /* credentials, config: views of the texts */
+    char credentials[CONFIG_PATH_BYTES], config[CONFIG_PATH_BYTES];
+};
+
+static void looked_up_clear(struct looked_up *l)
+{
+    buf_clear(&l->text1);
+    buf_clear(&l->text2);
+}
+
+static int look_up(const char *name, struct looked_up *l, struct cli_fault *f)
+{
+    l->name = name;
+    path_of("AWS_SHARED_CREDENTIALS_FILE", "credentials", l->credentials);
+    path_of("AWS_CONFIG_FILE", "config", l->config);
+    int status = read_profile(l->credentials, AWSCONF_CREDENTIALS, name, &l->text1, &l->p1, f);
+    return status == CLI_OK ? read_profile(l->config, AWSCONF_CONFIG, name, &l->text2, &l->p2, f)
+                            : status;
+}
+
+/* The credentials file goes before the config file. */
+static struct span either(struct span a, struct span b)
+{
+    return a.len ? a : b;
+}
+
+#define SETTING(l, field) either((l)->p1.field, (l)->p2.field)
+
+static struct span region_of(const struct looked_up *l)
+{
+    struct span region = variable("AWS_REGION");
+
+    if (!region.ptr)
+        region = variable("AWS_DEFAULT_REGION");
+    if (!region.ptr)
+        region = SETTING(l, region);
+    return region.len ? region : SPAN_LIT("us-east-1");
+}
+
+static int keys_of(const struct looked_up *l, struct cli_credentials *out, struct cli_fault *f)
+{
+    if (has_key(&l->p1))
+        return from_profile(&l->p1, l->credentials, l->name, out, f);
+    if (has_key(&l->p2))
+        return from_profile(&l->p2, l->config, l->name, out, f);
+    return NOT_HERE;
+}
+
+static int from_files(const char *name, bool named, unsigned depth, struct cli_credentials *out,
+                      struct cli_fault *f);
+
+/* The keys that ask for the role. */
+static int source_of_role(const struct looked_up *l, unsigned depth, struct cli_credentials *out,
+                          struct cli_fault *f)
+{
+    struct span profile = SETTING(l, source_profile), source = SETTING(l, credential_source);
+    AUTO(buf_clear) struct buf name = BUF_INIT(256);
+
+    if (profile.len) {
+        const char *text = buf_append(&name, profile) == ERR_OK ? buf_cstr(&name) : NULL;
+        if (!text || depth == DEPTH_MAX)
+            return cli_fault_set(f, CLI_SETTINGS, _("profile '%s': too many source profiles"),
+                                 l->name);
+        int status = span_is(profile, l->name) ? keys_of(l, out, f)
+                                               : from_files(text, true, depth + 1, out, f);
+        return status != NOT_HERE
+                   ? status
+                   : cli_fault_set(f, CLI_SETTINGS, _("profile '%s' has no credentials"), text);
+    }
+    if (span_is(source, "Environment") && in_environment())
+        return from_environment(out, f);
+    if (span_is(source, "EcsContainer") && cred_has_container())
+        return cred_from_container(out, f);
+    if (span_is(source, "Ec2InstanceMetadata") && cred_has_imds())
+        return cred_from_imds(out, f);
+    return cli_fault_set(f, CLI_SETTINGS,
+                         _("profile '%s' has role_arn, but neither source_profile nor a "
+                           "credential_source that is there"),
+                         l->name);
+}
+
+static int role_of(const struct looked_up *l, unsigned depth, struct cli_credentials *out,
+                   struct cli_fault *f)
+{
+    AUTO(cli_credentials_clear) struct cli_credentials source = { .access_key_id = BUF_INIT(0) };
+    struct span token_file = SETTING(l, web_identity_token_file);
+    struct awscred_role role = {
+        .role_arn = SETTING(l, role_arn),
+        .session_name = SETTING(l, role_session_name),
+        .external_id = SETTING(l, external_id),
+        .duration_s = SETTING(l, duration_seconds),
+    };
+
+    if (token_file.len)
+        return cred_assume_web(token_file, &role, region_of(l), out, f);
+    int status = source_of_role(l, depth, &source, f);
+    return status == CLI_OK ? cred_assume(&role, &source, region_of(l), out, f) : status;
+}
+
+/* NOT_HERE: the profile has nothing of the kind. */
+static int from_files(const char *name, bool named, unsigned depth, struct cli_credentials *out,
+                      struct cli_fault *f)
+{
+    AUTO(looked_up_clear)
+    struct looked_up l = { .text1 = BUF_INIT(CONFIG_MAX_BYTES),
+                           .text2 = BUF_INIT(CONFIG_MAX_BYTES) };
+    int status = look_up(name, &l, f);
+
+    if (status != CLI_OK)
+        return status;
+    struct span elsewhere = SETTING(&l, elsewhere), process = SETTING(&l, process);
+    bool role = SETTING(&l, role_arn).len > 0 || SETTING(&l, web_identity_token_file).len > 0;
+    if (role && elsewhere.len == 0) /* mfa_serial would have to ask a human */
+        return role_of(&l, depth, out, f);
+    status = role ? NOT_HERE : keys_of(&l, out, f);
+    if (status != NOT_HERE)
+        return status;
+    if (elsewhere.len)
+        return cli_fault_set(f, CLI_SETTINGS,
+                             _("profile '%s' gets its credentials by %.*s, which is not supported "
+                               "yet: put them into the environment"),
+                             name, (int)elsewhere.len, (const char *)elsewhere.ptr);
+    if (process.len)
+        return cred_from_process(process, name, out, f);
+    if (named && !l.p1.found && !l.p2.found)
+        return cli_fault_set(f, CLI_SETTINGS, _("profile '%s' is neither in %s nor in %s"), name,
+                             l.credentials, l.config);
+    return NOT_HERE;
+}
+
+/* When the files hold nothing: what the machine has. */
+static int from_machine(const char *profile, struct cli_credentials *out, struct cli_fault *f)
+{
+    struct span token_file = variable("AWS_WEB_IDENTITY_TOKEN_FILE");
+    struct looked_up none = { .name = profile };
+
+    if (token_file.ptr) {
+        struct awscred_role role = { .role_arn = variable("AWS_ROLE_ARN"),
+                                     .session_name = variable("AWS_ROLE_SESSION_NAME") };
+        return cred_assume_web(token_file, &role, region_of(&none), out, f);
+    }
+    if (cred_has_container())
+        return cred_from_container(out, f);
+    if (cred_has_imds())
+        return cred_from_imds(out, f);
+    return cli_fault_set(f, CLI_SETTINGS,
+                         _("no AWS credentials: none in the environment, none of profile '%s' in "
+                           "the shared files, no container endpoint, and IMDS is switched off"),
+                         profile);
+}
+
 int cli_credentials_find(const char *profile, bool chosen, struct cli_credentials *out,
                          struct cli_fault *f)
 {
-    AUTO(buf_clear) struct buf text1 = BUF_INIT(CONFIG_MAX_BYTES);
-    AUTO(buf_clear) struct buf text2 = BUF_INIT(CONFIG_MAX_BYTES);
-    struct awsconf_profile p1 = { 0 }, p2 = { 0 };
-    char credentials[CONFIG_PATH_BYTES], config[CONFIG_PATH_BYTES];
     bool named = profile != NULL;
 
     if (!chosen && in_environment())
         return from_environment(out, f);
     if (!profile)
         profile = variable("AWS_DEFAULT_PROFILE").ptr ? getenv("AWS_DEFAULT_PROFILE") : "default";
-    path_of("AWS_SHARED_CREDENTIALS_FILE", "credentials", credentials);
-    path_of("AWS_CONFIG_FILE", "config", config);
-    int status = read_profile(credentials, AWSCONF_CREDENTIALS, profile, &text1, &p1, f);
-    if (status == CLI_OK)
-        status = read_profile(config, AWSCONF_CONFIG, profile, &text2, &p2, f);
-    if (status != CLI_OK)
-        return status;
-    if (has_key(&p1))
-        return from_profile(&p1, credentials, profile, out, f);
-    if (has_key(&p2))
-        return from_profile(&p2, config, profile, out, f);
-    struct span elsewhere = p1.elsewhere.len ? p1.elsewhere : p2.elsewhere;
-    if (elsewhere.len)
-        return cli_fault_set(f, CLI_SETTINGS,
-                             _("profile '%s' gets its credentials by %.*s, which is not supported "
-                               "yet: put them into the environment"),
-                             profile, (int)elsewhere.len, (const char *)elsewhere.ptr);
-    if (named && !p1.found && !p2.found)
-        return cli_fault_set(f, CLI_SETTINGS, _("profile '%s' is neither in %s nor in %s"), profile,
-                             credentials, config);
-    return cli_fault_set(f, CLI_SETTINGS,
-                         _("no AWS credentials: neither AWS_ACCESS_KEY_ID and "
-                           "AWS_SECRET_ACCESS_KEY, nor profile '%s' in %s or %s"),
-                         profile, credentials, config);
+    int status = from_files(profile, named, 0, out, f);
+    return status == NOT_HERE ? from_machine(profile, out, f) : status;
 }

@@ -98,6 +98,9 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
     if (status != CLI_OK)
         return status;
     r = e->json ? json_write(&x.answer, &out) : lines_write(&x.answer, &out);
+    if (r == ERR_MALFORMED)
+        return cli_fault_set(f, CLI_FAILED, _("the answer is not of the seed protocol: %s"),
+                             "base64");
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
     return cli_print(buf_view(&out), f);

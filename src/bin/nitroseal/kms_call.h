@@ -3,7 +3,7 @@
 #ifndef BIN_NITROSEAL_KMS_CALL_H
 #define BIN_NITROSEAL_KMS_CALL_H
 
-#include "io/addr.h"
+#include "bin/nitroseal/http_call.h"
 #include "sigv4/sigv4.h"
 
 struct kms_server {
@@ -13,22 +13,11 @@ struct kms_server {
     struct span region;
 };
 
-struct kms_reply {
-    unsigned status;
-    struct buf bytes;       /* the whole response */
-    struct span body;       /* view of bytes; chunked bodies are not expected */
-    struct span request_id; /* x-amzn-RequestId, or empty */
-};
-
-enum { KMS_REPLY_MAX_BYTES = 1 << 20 };
-#define KMS_REPLY_INIT ((struct kms_reply){ .bytes = BUF_INIT(KMS_REPLY_MAX_BYTES) })
-void kms_reply_clear(struct kms_reply *r);
-
 /* `operation` as in "CreateKey"; `body` is JSON. ERR_OK: a response of any status. ERR_IO,
  * ERR_TIMEOUT, ERR_VERIFY (TLS), ERR_MALFORMED; why says what. */
 MUST_USE enum err kms_call(struct crypto *cx, const struct kms_server *server,
                            const struct sigv4_credentials *cred, const char *operation,
-                           struct span body, uint64_t deadline_ns, struct kms_reply *out,
+                           struct span body, uint64_t deadline_ns, struct http_reply *out,
                            struct why *why);
 
 #endif

@@ -99,6 +99,9 @@ static int exchange(const struct options *o, const struct cli_enclave *e, bool e
 {
     AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
+    if (encrypt && !span_is_utf8(span_str(o->args[3])))
+        return cli_fault_set(f, CLI_FILE,
+                             _("the text is not UTF-8: the seed protocol carries text only"));
     int status =
         cli_credentials_find(option_text(o, "profile"), option_count(o, "profile") > 0, &cred, f);
 
@@ -130,6 +133,9 @@ static int run(const struct options *o, const struct cli_enclave *e, bool encryp
         return status;
     enum err r = encrypt ? encrypt_report(&x.answer, span_str(o->args[3]))
                          : decrypt_report(&x.answer, option_flag(o, "allow-invalid-signature"));
+    if (encrypt && r == ERR_MALFORMED)
+        return cli_fault_set(f, CLI_FAILED, _("the answer is not of the seed protocol: %s"),
+                             "base64");
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
     if (fflush(stdout) != 0)

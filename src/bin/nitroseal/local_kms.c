@@ -39,7 +39,7 @@ static int read_body(const struct options *o, struct buf *out, struct cli_fault 
 }
 
 /* "Type: message" of an error body. */
-static int refused(const struct kms_reply *reply, struct cli_fault *f)
+static int refused(const struct http_reply *reply, struct cli_fault *f)
 {
     json_t *j = json_loadb((const char *)reply->body.ptr, reply->body.len, 0, NULL);
     const char *type = json_string_value(json_object_get(j, "__type"));
@@ -66,7 +66,7 @@ __attribute__((noinline)) static int call(const struct options *o, struct crypto
     AUTO(buf_clear) struct buf body = BUF_INIT(BODY_MAX_BYTES);
     AUTO(stack_principals_clear) struct stack_principals who = { .admin = { .id = "" } };
     AUTO(stack_kms_clear) struct stack_kms kms = { .port = 0 };
-    AUTO(kms_reply_clear) struct kms_reply reply = KMS_REPLY_INIT;
+    AUTO(http_reply_clear) struct http_reply reply = HTTP_REPLY_INIT;
     const char *region = stack_export_of(s, "AWS_REGION");
     struct why why = { 0 };
 

@@ -83,27 +83,33 @@ static int json(const char *dir, const struct stack_state *s, bool alive, struct
     return cli_print(buf_view(&out), f);
 }
 
-/* The first part that is not well decides the line and the status. */
+static int unwell(const struct options *o, const char *dir, const struct stack_state *s, int i)
+{
+    const struct stack_part_status *p = &s->parts[i];
+    const char *name = stack_part_name((enum stack_part)i);
+
+    complain(o,
+             p->last_signal ? _("%s crashed %u times, last by signal %d; it %s; see %s/log/%s.log")
+                            : _("%s crashed %u times, last with status %d; it %s; see "
+                                "%s/log/%s.log"),
+             name, p->crashes, p->last_signal ? p->last_signal : p->last_status,
+             runs(s, i) ? _("runs again") : _("is down"), dir, name);
+    return CLI_FAILED;
+}
+
+/* One line, about a part that is down if there is one, else about one that has crashed. */
 static int verdict(const struct options *o, const char *dir, const struct stack_state *s)
 {
     if (s->phase != STACK_READY) {
         complain(o, _("not ready: %s"), stack_phase_name(s->phase));
         return CLI_FAILED;
     }
-    for (int i = 0; i < N_PARTS; i++) {
-        const struct stack_part_status *p = &s->parts[i];
-        const char *name = stack_part_name((enum stack_part)i);
-        if (p->crashes == 0 && runs(s, i))
-            continue;
-        complain(o,
-                 p->last_signal
-                     ? _("%s crashed %u times, last by signal %d; it %s; see %s/log/%s.log")
-                     : _("%s crashed %u times, last with status %d; it %s; see "
-                         "%s/log/%s.log"),
-                 name, p->crashes, p->last_signal ? p->last_signal : p->last_status,
-                 runs(s, i) ? _("runs again") : _("is down"), dir, name);
-        return CLI_FAILED;
-    }
+    for (int i = 0; i < N_PARTS; i++)
+        if (!runs(s, i))
+            return unwell(o, dir, s, i);
+    for (int i = 0; i < N_PARTS; i++)
+        if (s->parts[i].crashes > 0)
+            return unwell(o, dir, s, i);
     return CLI_OK;
 }
 

@@ -32,9 +32,9 @@ static const struct program_def program = {
     .summary = "Start the local stack, make a key that this image alone may use, and print the "
                "variables to\nevaluate in a shell. If it runs already, print them again.",
     .options = options,
-    .footer =
-        "Exit status: 0 it runs, 1 a part did not start, 2 usage, 6 state folder, 7 settings.\n"
-        "A part that crashes is started again once; `nitroseal local status` tells.\n",
+    .footer = "Exit status: 0 it runs, 1 a part did not start or is down, 2 usage, 6 state folder, "
+              "7 settings.\n"
+              "A part that crashes is started again once; `nitroseal local status` tells.\n",
 };
 
 static int read_options(const struct options *o, struct stack_options *so, struct cli_fault *f)
@@ -63,6 +63,24 @@ static int read_options(const struct options *o, struct stack_options *so, struc
     return CLI_OK;
 }
 
+/* A part that crashed for the second time stays down, and what is printed would not work. */
+static int running_whole(const struct options *o, const struct stack_options *so,
+                         const struct stack_state *s, struct cli_fault *f)
+{
+    for (int i = 0; i < N_PARTS; i++) {
+        const struct stack_part_status *p = &s->parts[i];
+        if (p->state == PART_CRASHED && !process_is_alive(&p->process))
+            return cli_fault_set(
+                f, CLI_FAILED,
+                _("%s is down in %s, see %s/log/%s.log; nitroseal local down and up "
+                  "start it again"),
+                stack_part_name((enum stack_part)i), so->dir, so->dir,
+                stack_part_name((enum stack_part)i));
+    }
+    complain(o, _("it runs already in %s (since its start with its own settings)"), so->dir);
+    return local_print_exports(s, option_flag(o, "json"), f);
+}
+
 /* Somebody has the lock: wait until his stack is ready, or gone. */
 static int already_running(const struct options *o, const struct stack_options *so,
                            struct cli_fault *f)
@@ -73,11 +91,8 @@ static int already_running(const struct options *o, const struct stack_options *
 
     while (clock_mono_ns() < deadline_ns) {
         if (stack_state_read(so->dir, &s, NULL) == ERR_OK && s.phase == STACK_READY &&
-            process_is_alive(&s.supervisor)) {
-            complain(o, _("it runs already in %s (since its start with its own settings)"),
-                     so->dir);
-            return local_print_exports(&s, option_flag(o, "json"), f);
-        }
+            process_is_alive(&s.supervisor))
+            return running_whole(o, so, &s, f);
         (void)nanosleep(&pause, NULL);
     }
     return cli_fault_set(f, CLI_FAILED, _("another supervisor holds %s and is not ready"), so->dir);

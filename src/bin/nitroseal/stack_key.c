@@ -97,7 +97,7 @@ struct admin {
 
 /* One call as the administrator. ERR_DENIED: KMS says no, and `f` says what. */
 static enum err call(const struct admin *a, const char *operation, json_t *body,
-                     struct kms_reply *reply, struct cli_fault *f)
+                     struct http_reply *reply, struct cli_fault *f)
 {
     const struct sigv4_credentials cred = {
         .access_key_id = span_str(a->who->admin.id),
@@ -126,7 +126,7 @@ static enum err call(const struct admin *a, const char *operation, json_t *body,
 static enum err put_policy(const struct admin *a, const char *arn, const char *policy,
                            struct cli_fault *f)
 {
-    AUTO(kms_reply_clear) struct kms_reply reply = KMS_REPLY_INIT;
+    AUTO(http_reply_clear) struct http_reply reply = HTTP_REPLY_INIT;
 
     return call(
         a, "PutKeyPolicy",
@@ -137,7 +137,7 @@ static enum err put_policy(const struct admin *a, const char *arn, const char *p
 static enum err create_key(const struct admin *a, const char *policy, const char *path,
                            char arn[static 128], struct cli_fault *f)
 {
-    AUTO(kms_reply_clear) struct kms_reply reply = KMS_REPLY_INIT;
+    AUTO(http_reply_clear) struct http_reply reply = HTTP_REPLY_INIT;
     struct why why = { 0 };
     enum err r =
         call(a, "CreateKey",

@@ -93,6 +93,22 @@ static void round_trip(void **state)
     t_assert_span(back.ciphertext_blob, t.ciphertext_blob);
 }
 
+/* An answer may not put a line of its own among those that a shell reads. */
+static void not_base64(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "QQ==\nSIGNATURE=x", "$(id)", "Q Q", "QQ-_", "`", "\x7f" };
+    AUTO(buf_clear) struct buf text = BUF_INIT(1 << 10);
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        const struct triple e = { span_str(bad[i]), SPAN_LIT("Qg=="), SPAN_LIT("Qw==") };
+        const struct triple b = { SPAN_LIT("QQ=="), SPAN_LIT("Qg=="), span_str(bad[i]) };
+        assert_int_equal(triple_write(&text, &e), ERR_MALFORMED);
+        assert_int_equal(triple_write(&text, &b), ERR_MALFORMED);
+        assert_int_equal(text.len, 0);
+    }
+}
+
 static void scratch_too_small(void **state)
 {
     (void)state;
@@ -110,7 +126,7 @@ static void scratch_too_small(void **state)
 int main(void)
 {
     enum { N = sizeof rows / sizeof rows[0] };
-    struct CMUnitTest tests[N + 3];
+    struct CMUnitTest tests[N + 4];
 
     for (size_t i = 0; i < N; i++) {
         union {
@@ -122,5 +138,6 @@ int main(void)
     tests[N] = (struct CMUnitTest){ "JSON faults", json_faults, NULL, NULL, NULL };
     tests[N + 1] = (struct CMUnitTest){ "round trip", round_trip, NULL, NULL, NULL };
     tests[N + 2] = (struct CMUnitTest){ "scratch too small", scratch_too_small, NULL, NULL, NULL };
-    return _cmocka_run_group_tests("triple", tests, N + 3, NULL, NULL);
+    tests[N + 3] = (struct CMUnitTest){ "not base64", not_base64, NULL, NULL, NULL };
+    return _cmocka_run_group_tests("triple", tests, N + 4, NULL, NULL);
 }

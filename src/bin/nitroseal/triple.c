@@ -96,11 +96,29 @@ enum err triple_parse(struct span text, struct buf *scratch, struct triple *out,
     return ERR_OK;
 }
 
+/* The lines are read by shells: what is none of base64's characters could be a line, or a command,
+ * of its own. */
+static bool is_base64_text(struct span s)
+{
+    static const char others[] = { '+', '/', '=' };
+
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.ptr[i];
+        bool is_letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!is_letter && !(c >= '0' && c <= '9') && !memchr(others, c, sizeof others))
+            return false;
+    }
+    return true;
+}
+
 enum err triple_write(struct buf *out, const struct triple *t)
 {
     const struct span in_order[N_VALUES] = { t->encrypted, t->signature, t->ciphertext_blob };
     enum err r = ERR_OK;
 
+    for (size_t i = 0; i < N_VALUES; i++)
+        if (!is_base64_text(in_order[i]))
+            return ERR_MALFORMED;
     for (size_t i = 0; i < N_VALUES && r == ERR_OK; i++) {
         r = buf_append_str(out, values[i].line);
         if (r == ERR_OK)

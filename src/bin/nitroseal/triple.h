@@ -18,7 +18,8 @@ struct triple { /* base64 texts: views of the text, or of the scratch buf */
 MUST_USE enum err triple_parse(struct span text, struct buf *scratch, struct triple *out,
                                struct why *why);
 
-/* Append the three lines. ERR_LIMIT, ERR_NOMEM. */
+/* Append the three lines. ERR_MALFORMED: a value has characters that base64 does not, as the end of
+ * a line; nothing is appended. ERR_LIMIT, ERR_NOMEM. */
 MUST_USE enum err triple_write(struct buf *out, const struct triple *t);
 
 #endif

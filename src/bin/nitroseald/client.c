@@ -121,7 +121,7 @@ static void on_timer(void *arg)
     struct client *cl = arg;
 
     if (cl->phase == CLIENT_READING)
-        client_refuse(cl, ENCLAVE_READ_TIMEOUT);
+        client_refuse(cl, cl->s->is_stopping ? ENCLAVE_STOPPING : ENCLAVE_READ_TIMEOUT);
     else if (cl->phase == CLIENT_RUNNING)
         client_pause_over(cl);
 }

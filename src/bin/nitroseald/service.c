@@ -4,7 +4,8 @@
 #include <signal.h>
 
 enum {
-    STOP_MS = 12000,  /* longer than KMS's deadline: what runs can end */
+    STOP_MS = 12000, /* longer than KMS's deadline: what runs can end */
+    STOP_READ_MS = 1000,
     DRIFT_STEP_S = 5, /* of a change worth a line */
     TRIM_FROM_BYTES = 256 * 1024,
     TRIM_AFTER_MS = 1000, /* the last of them */
@@ -99,8 +100,10 @@ void service_stop(struct service *s)
     loop_timer_arm(s->stop_timer, clock_mono_ns() + STOP_MS * NS_PER_MS);
     for (struct client *cl = s->clients, *next; cl; cl = next) {
         next = cl->next;
-        if (cl->phase == CLIENT_READING)
+        if (cl->phase == CLIENT_READING && cl->counted == 0)
             client_refuse(cl, ENCLAVE_STOPPING);
+        else if (cl->phase == CLIENT_READING) /* half of it is here: a moment for the rest */
+            loop_timer_arm(cl->timer, clock_mono_ns() + STOP_READ_MS * NS_PER_MS);
     }
     if (!s->clients)
         loop_stop(s->loop);
