@@ -109,6 +109,8 @@ void json_out_object_end(struct json_out *w);
 void json_out_array(struct json_out *w);
 void json_out_array_end(struct json_out *w);
 void json_out_key(struct json_out *w, const char *name);
+/* The same for a name that is not ours: refused with ERR_MALFORMED if it is not UTF-8. */
+void json_out_key_text(struct json_out *w, struct span name);
 /* A text that need not be UTF-8-checked by us is refused with ERR_MALFORMED if it is not UTF-8. */
 void json_out_string(struct json_out *w, struct span text);
 /* A string read by the cursor, written as it stood. */

@@ -87,8 +87,12 @@ static void put_text(struct json_out *w, struct span text)
 
 void json_out_key(struct json_out *w, const char *name)
 {
-    begin_value(w);
-    put_text(w, span_str(name));
+    json_out_key_text(w, span_str(name));
+}
+
+void json_out_key_text(struct json_out *w, struct span name)
+{
+    json_out_string(w, name);
     put_str(w, ":");
     w->comma = false;
 }

@@ -5,12 +5,14 @@
 enum {
     STATUS_OK = 200,
     BLOB_MAX_BYTES = 6144, /* CiphertextBlob and CiphertextForRecipient: kms-recipient section 4 */
+    PUBLIC_KEY_MAX_BYTES = 8192,
     ERROR_TYPE_MAX_BYTES = 128,
 };
 
 /* Members of a success, as they stand; null counts as absent, as for every AWS SDK. */
 struct success {
-    struct json_str key_id, blob, for_recipient, plaintext;
+    struct json_str key_id, blob, private_blob, public_key, for_recipient;
+    struct json_str plaintext, private_key, shared_secret; /* what must not be there */
 };
 
 static struct json_str string_or_null(struct json_in *j)
@@ -31,18 +33,26 @@ static struct success success_read(struct json_in *j)
             s.key_id = string_or_null(j);
         else if (json_str_is(name, "CiphertextBlob"))
             s.blob = string_or_null(j);
+        else if (json_str_is(name, "PrivateKeyCiphertextBlob"))
+            s.private_blob = string_or_null(j);
+        else if (json_str_is(name, "PublicKey"))
+            s.public_key = string_or_null(j);
         else if (json_str_is(name, "CiphertextForRecipient"))
             s.for_recipient = string_or_null(j);
         else if (json_str_is(name, "Plaintext"))
             s.plaintext = string_or_null(j);
+        else if (json_str_is(name, "PrivateKeyPlaintext"))
+            s.private_key = string_or_null(j);
+        else if (json_str_is(name, "SharedSecret"))
+            s.shared_secret = string_or_null(j);
         else
             json_in_skip(j);
     }
     return s;
 }
 
-/* Base64 of 1 to BLOB_MAX_BYTES bytes; what it decodes to is appended to `out`. */
-static enum err blob_decode(struct span text, struct buf *out, struct span *bytes)
+/* Base64 of 1 to `max` bytes; what it decodes to is appended to `out`. */
+static enum err blob_decode(struct span text, size_t max, struct buf *out, struct span *bytes)
 {
     size_t before = out->len;
 
@@ -50,11 +60,11 @@ static enum err blob_decode(struct span text, struct buf *out, struct span *byte
     if (r != ERR_OK)
         return r;
     *bytes = span_from(buf_view(out), before);
-    return bytes->len > 0 && bytes->len <= BLOB_MAX_BYTES ? ERR_OK : ERR_MALFORMED;
+    return bytes->len > 0 && bytes->len <= max ? ERR_OK : ERR_MALFORMED;
 }
 
-/* CiphertextBlob stays text, because the message carries it on as text; this only looks. */
-static enum err blob_check(struct json_str blob, struct buf *scratch, struct span *text)
+/* CiphertextBlob and PublicKey stay text, because they are carried on as text; this only looks. */
+static enum err blob_check(struct json_str blob, size_t max, struct buf *scratch, struct span *text)
 {
     struct span bytes;
 
@@ -62,7 +72,7 @@ static enum err blob_check(struct json_str blob, struct buf *scratch, struct spa
     if (r != ERR_OK)
         return r;
     size_t before = scratch->len;
-    r = blob_decode(*text, scratch, &bytes);
+    r = blob_decode(*text, max, scratch, &bytes);
     buf_truncate(scratch, before);
     return r;
 }
@@ -72,7 +82,35 @@ static enum err recipient_decode(struct json_str text, struct kms_answer *a)
     struct span view;
 
     enum err r = json_str_view(text, &a->text, &view);
-    return r == ERR_OK ? blob_decode(view, &a->text, &a->ciphertext_for_recipient) : r;
+    return r == ERR_OK ? blob_decode(view, BLOB_MAX_BYTES, &a->text, &a->ciphertext_for_recipient)
+                       : r;
+}
+
+static enum err pair_parse(const struct success *s, struct kms_answer *a, struct why *why)
+{
+    if (!json_str_is_set(s->private_blob))
+        return why_fail(why, ERR_MALFORMED, "no PrivateKeyCiphertextBlob", 0);
+    if (!json_str_is_set(s->public_key))
+        return why_fail(why, ERR_MALFORMED, "no PublicKey", 0);
+    enum err r = blob_check(s->private_blob, BLOB_MAX_BYTES, &a->text, &a->ciphertext_blob_b64);
+    if (r != ERR_OK)
+        return why_fail(why, r, "PrivateKeyCiphertextBlob", 0);
+    r = blob_check(s->public_key, PUBLIC_KEY_MAX_BYTES, &a->text, &a->public_key_b64);
+    return r == ERR_OK ? ERR_OK : why_fail(why, r, "PublicKey", 0);
+}
+
+/* What only the answer to this operation has. */
+static enum err own_members_parse(enum kms_op op, const struct success *s, struct kms_answer *a,
+                                  struct why *why)
+{
+    if (op == KMS_GENERATE_DATA_KEY_PAIR)
+        return pair_parse(s, a, why);
+    if (op != KMS_GENERATE_DATA_KEY)
+        return ERR_OK;
+    if (!json_str_is_set(s->blob))
+        return why_fail(why, ERR_MALFORMED, "no CiphertextBlob", 0);
+    enum err r = blob_check(s->blob, BLOB_MAX_BYTES, &a->text, &a->ciphertext_blob_b64);
+    return r == ERR_OK ? ERR_OK : why_fail(why, r, "CiphertextBlob", 0);
 }
 
 static enum err success_parse(enum kms_op op, struct span body, struct kms_answer *a,
@@ -85,6 +123,11 @@ static enum err success_parse(enum kms_op op, struct span body, struct kms_answe
         return why_fail(why, ERR_MALFORMED, j.what, j.pos);
     if (s.plaintext.raw.len > 0)
         return why_fail(why, ERR_VERIFY, "Plaintext in the answer to an attested call", 0);
+    if (s.private_key.raw.len > 0)
+        return why_fail(why, ERR_VERIFY, "PrivateKeyPlaintext in the answer to an attested call",
+                        0);
+    if (s.shared_secret.raw.len > 0)
+        return why_fail(why, ERR_VERIFY, "SharedSecret in the answer to an attested call", 0);
     if (!json_str_is_set(s.for_recipient))
         return why_fail(why, ERR_VERIFY, "no CiphertextForRecipient", 0);
     enum err r = recipient_decode(s.for_recipient, a);
@@ -95,14 +138,7 @@ static enum err success_parse(enum kms_op op, struct span body, struct kms_answe
     if (!json_str_is_set(s.key_id))
         return why_fail(why, ERR_MALFORMED, "no KeyId", 0);
     r = json_str_view(s.key_id, &a->text, &a->key_id);
-    if (r != ERR_OK)
-        return why_fail(why, r, "KeyId", 0);
-    if (op == KMS_DECRYPT)
-        return ERR_OK;
-    if (!json_str_is_set(s.blob))
-        return why_fail(why, ERR_MALFORMED, "no CiphertextBlob", 0);
-    r = blob_check(s.blob, &a->text, &a->ciphertext_blob_b64);
-    return r == ERR_OK ? ERR_OK : why_fail(why, r, "CiphertextBlob", 0);
+    return r == ERR_OK ? own_members_parse(op, &s, a, why) : why_fail(why, r, "KeyId", 0);
 }
 
 /* "com.amazonaws.kms#NotFoundException:http://..." is NotFoundException. Anything that does not

@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     head.status = statuses[data[0] >> 2 & 3];
-    enum kms_op op = (enum kms_op)((data[0] & 3) % 3);
+    enum kms_op op =
+        data[0] & 16 ? (enum kms_op)(3 + (data[0] & 1)) : (enum kms_op)((data[0] & 3) % 3);
     struct span body = span_of(data + 1, size - 1);
     if (kms_answer_parse(op, &head, body, &a, &why) != ERR_OK) {
         if (!why.what || a.text.ptr)
@@ -35,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     inside(a.error_type, body, &a.text);
     inside(a.key_id, body, &a.text);
     inside(a.ciphertext_blob_b64, body, &a.text);
+    inside(a.public_key_b64, body, &a.text);
     inside(a.ciphertext_for_recipient, body, &a.text);
     if (head.status == 200 && a.ciphertext_for_recipient.len == 0)
         abort();

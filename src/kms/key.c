@@ -4,7 +4,10 @@ enum {
     ACCOUNT_DIGITS = 12,
     KEY_ID_MAX_BYTES = 128, /* a UUID has 36, a multi-Region id 36 with its "mrk-" */
     REGION_MAX_BYTES = 32,
+    HTTPS_PORT = 443,
 };
+
+#define HTTPS "https://"
 
 static bool is_digit(uint8_t c)
 {
@@ -100,4 +103,31 @@ enum err kms_host_of_region(struct span region, struct buf *out)
         i++;
     return buf_printf(out, "kms.%.*s.%s", (int)region.len, (const char *)region.ptr,
                       partitions[i].suffix);
+}
+
+enum err kms_endpoint_parse(struct span url, struct buf *name, struct buf *host)
+{
+    size_t name_before = name->len, host_before = host->len;
+    uint64_t port = HTTPS_PORT;
+
+    if (!span_starts(url, HTTPS))
+        return ERR_MALFORMED;
+    struct span rest = span_from(url, sizeof HTTPS - 1);
+    if (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
+        rest.len--;
+    if (span_find(rest, '/') != rest.len || span_find(rest, '@') != rest.len)
+        return ERR_MALFORMED;
+    struct span dns = span_cut(&rest, ':');
+    if (dns.len == 0 || (rest.ptr && span_to_u64(rest, UINT16_MAX, &port) != ERR_OK))
+        return ERR_MALFORMED;
+    enum err r = buf_append(name, dns);
+    if (r == ERR_OK)
+        r = buf_append(host, dns);
+    if (r == ERR_OK && port != HTTPS_PORT)
+        r = buf_printf(host, ":%u", (unsigned)port);
+    if (r != ERR_OK) {
+        buf_truncate(name, name_before);
+        buf_truncate(host, host_before);
+    }
+    return r;
 }

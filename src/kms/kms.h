@@ -10,21 +10,48 @@
 #include "http1/http1.h"
 #include "sigv4/sigv4.h"
 
-enum { KMS_ANSWER_MAX = 65536, KMS_RANDOM_MAX = 1024 };
+enum {
+    KMS_ANSWER_MAX = 65536,
+    KMS_RANDOM_MAX = 1024, /* bytes; GenerateRandom and GenerateDataKey */
+    KMS_GRANT_TOKENS_MAX = 10,
+    KMS_CONTEXT_PAIRS_MAX = 64, /* ours: the service model has no limit of its own */
+};
 
-enum kms_op { KMS_GENERATE_DATA_KEY, KMS_DECRYPT, KMS_GENERATE_RANDOM };
+/* All that KMS answers to an attestation document. */
+enum kms_op {
+    KMS_GENERATE_DATA_KEY,
+    KMS_DECRYPT,
+    KMS_GENERATE_RANDOM,
+    KMS_GENERATE_DATA_KEY_PAIR,
+    KMS_DERIVE_SHARED_SECRET,
+};
+/* "GenerateDataKey" and so on. */
+const char *kms_op_name(enum kms_op op);
 
 struct kms_endpoint { /* spans outlive the calls */
     struct span host; /* Host header: name, with :port when not 443 */
     struct span region;
 };
 
+struct kms_context_pair { /* of an encryption context: UTF-8, not secret */
+    struct span name, value;
+};
+
 struct kms_call {
     enum kms_op op;
-    struct span key_id; /* GenerateDataKey, Decrypt: full ARN (or what the service was given) */
-    struct span ciphertext_blob_b64; /* Decrypt */
-    unsigned number_of_bytes;        /* GenerateRandom; GenerateDataKey asks AES_256 */
-    struct span document;            /* attestation document, DER of our RSA key inside */
+    struct span key_id; /* all but GenerateRandom: full ARN (or what the service was given) */
+    struct span ciphertext_blob_b64;  /* Decrypt */
+    struct span encryption_algorithm; /* Decrypt under an asymmetric key; empty: not sent */
+    /* GenerateDataKey: "AES_256" (also if empty) or "AES_128"; GenerateDataKeyPair: "RSA_2048",
+     * "ECC_NIST_P256", ... */
+    struct span key_spec;
+    unsigned number_of_bytes;   /* GenerateRandom; GenerateDataKey: instead of key_spec if not 0 */
+    struct span public_key_b64; /* DeriveSharedSecret: the peer's SubjectPublicKeyInfo */
+    const struct kms_context_pair *context; /* in the order of the request; names differ */
+    size_t n_context;                       /* Decrypt, GenerateDataKey, GenerateDataKeyPair */
+    const struct span *grant_tokens;        /* all but GenerateRandom */
+    size_t n_grant_tokens;
+    struct span document; /* attestation document, DER of our RSA key inside */
 };
 
 /* Append the whole HTTP request, signed for `now_s` (unix seconds). A Decrypt without `key_id` is
@@ -42,13 +69,16 @@ struct kms_answer { /* spans into the response's bytes or into `text` */
     struct span request_id;                /* x-amzn-requestid */
     struct span error_type, error_message; /* status != 200; type without prefix# and :suffix */
     struct span key_id;                    /* ARN */
-    struct span ciphertext_blob_b64;       /* GenerateDataKey: base64 as it came, checked */
-    struct span ciphertext_for_recipient;  /* decoded */
-    struct buf text;                       /* storage for decoded members; kms_answer_clear() */
+    /* GenerateDataKey; of GenerateDataKeyPair the private key's. Base64 as it came, checked. */
+    struct span ciphertext_blob_b64;
+    struct span public_key_b64;           /* GenerateDataKeyPair: likewise */
+    struct span ciphertext_for_recipient; /* decoded */
+    struct buf text;                      /* storage for decoded members; kms_answer_clear() */
 };
 /* `head` and `body` of a complete response. ERR_OK: an answer or a KMS error (status).
- * ERR_MALFORMED: neither. ERR_VERIFY: `Plaintext` in the answer to an attested call (R-1), or no
- * CiphertextForRecipient. ERR_LIMIT: past KMS_ANSWER_MAX. *out untouched on failure. */
+ * ERR_MALFORMED: neither. ERR_VERIFY: `Plaintext`, `PrivateKeyPlaintext` or `SharedSecret` in the
+ * answer to an attested call (R-1), or no CiphertextForRecipient. ERR_LIMIT: past KMS_ANSWER_MAX.
+ * *out untouched on failure. */
 MUST_USE enum err kms_answer_parse(enum kms_op op, const struct http1_head *head, struct span body,
                                    struct kms_answer *out, struct why *why);
 void kms_answer_clear(struct kms_answer *a);
@@ -74,5 +104,9 @@ bool kms_key_matches(struct span asked, struct span answered_arn);
 /* "kms.REGION.SUFFIX" by partition (credentials reference section 6). Appends. ERR_MALFORMED: not a
  * region name. */
 MUST_USE enum err kms_host_of_region(struct span region, struct buf *out);
+/* https://NAME[:PORT][/]: append to `name` what TLS has to prove, to `host` what the Host header
+ * says (with :PORT when not 443). ERR_MALFORMED: anything else; both as before. ERR_LIMIT,
+ * ERR_NOMEM. */
+MUST_USE enum err kms_endpoint_parse(struct span url, struct buf *name, struct buf *host);
 
 #endif

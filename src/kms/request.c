@@ -4,42 +4,152 @@
 
 enum {
     HEADERS_MAX = 8,
+    TARGET_MAX_BYTES = 64,
     AUTHORIZATION_MAX_BYTES = 1024,
     /* kms-recipient section 4, as base64 */
     BLOB_TEXT_MAX_BYTES = BASE64_TEXT_BYTES(6144),
+    PUBLIC_KEY_TEXT_MAX_BYTES = BASE64_TEXT_BYTES(8192),
     KEY_ID_MAX_BYTES = 2048,
+    WORD_MAX_BYTES = 64, /* key specs and algorithms */
+    GRANT_TOKEN_MAX_BYTES = 8192,
+    CONTEXT_MAX_BYTES = 16384, /* ours: names and values together */
     DOCUMENT_MAX_BYTES = 262144,
-    /* A document of its largest size, and everything else. */
-    BODY_MAX_BYTES = BASE64_TEXT_BYTES(DOCUMENT_MAX_BYTES) + 32768,
+    /* A document of its largest size, and everything else; a byte may become six (\u0000). */
+    BODY_MAX_BYTES = BASE64_TEXT_BYTES(DOCUMENT_MAX_BYTES) + 32768 +
+                     6 * (CONTEXT_MAX_BYTES + KMS_GRANT_TOKENS_MAX * GRANT_TOKEN_MAX_BYTES),
 };
 
-static const char *target_of(enum kms_op op)
+const char *kms_op_name(enum kms_op op)
 {
     switch (op) {
     case KMS_GENERATE_DATA_KEY:
-        return "TrentService.GenerateDataKey";
+        return "GenerateDataKey";
     case KMS_DECRYPT:
-        return "TrentService.Decrypt";
+        return "Decrypt";
     case KMS_GENERATE_RANDOM:
-        return "TrentService.GenerateRandom";
+        return "GenerateRandom";
+    case KMS_GENERATE_DATA_KEY_PAIR:
+        return "GenerateDataKeyPair";
+    case KMS_DERIVE_SHARED_SECRET:
+        return "DeriveSharedSecret";
     }
-    return NULL;
+    return "";
 }
 
+static bool is_within(struct span s, size_t min, size_t max)
+{
+    return s.len >= min && s.len <= max;
+}
+
+static bool context_fits(const struct kms_call *c)
+{
+    size_t bytes = 0;
+
+    if (c->n_context > KMS_CONTEXT_PAIRS_MAX)
+        return false;
+    for (size_t i = 0; i < c->n_context; i++)
+        bytes += c->context[i].name.len + c->context[i].value.len;
+    return bytes <= CONTEXT_MAX_BYTES;
+}
+
+static bool grants_fit(const struct kms_call *c)
+{
+    if (c->n_grant_tokens > KMS_GRANT_TOKENS_MAX)
+        return false;
+    for (size_t i = 0; i < c->n_grant_tokens; i++)
+        if (!is_within(c->grant_tokens[i], 1, GRANT_TOKEN_MAX_BYTES))
+            return false;
+    return true;
+}
+
+/* A context that is not sent would be one that is not bound: an operation that has none must not be
+ * given one. */
 static bool call_is_whole(const struct kms_call *c)
 {
-    if (c->document.len == 0 || c->document.len > DOCUMENT_MAX_BYTES ||
-        c->key_id.len > KEY_ID_MAX_BYTES)
+    if (!is_within(c->document, 1, DOCUMENT_MAX_BYTES) || c->key_id.len > KEY_ID_MAX_BYTES ||
+        c->key_spec.len > WORD_MAX_BYTES || c->encryption_algorithm.len > WORD_MAX_BYTES ||
+        !context_fits(c) || !grants_fit(c))
         return false; /* never a call that is not attested */
     switch (c->op) {
     case KMS_GENERATE_DATA_KEY:
-        return c->key_id.len > 0;
+        return c->key_id.len > 0 && c->number_of_bytes <= KMS_RANDOM_MAX &&
+               (c->number_of_bytes == 0 || c->key_spec.len == 0);
     case KMS_DECRYPT:
-        return c->ciphertext_blob_b64.len > 0 && c->ciphertext_blob_b64.len <= BLOB_TEXT_MAX_BYTES;
+        return is_within(c->ciphertext_blob_b64, 1, BLOB_TEXT_MAX_BYTES);
     case KMS_GENERATE_RANDOM:
-        return c->number_of_bytes >= 1 && c->number_of_bytes <= KMS_RANDOM_MAX;
+        return c->number_of_bytes >= 1 && c->number_of_bytes <= KMS_RANDOM_MAX &&
+               c->n_context == 0 && c->n_grant_tokens == 0;
+    case KMS_GENERATE_DATA_KEY_PAIR:
+        return c->key_id.len > 0 && c->key_spec.len > 0;
+    case KMS_DERIVE_SHARED_SECRET:
+        return c->key_id.len > 0 && is_within(c->public_key_b64, 1, PUBLIC_KEY_TEXT_MAX_BYTES) &&
+               c->n_context == 0;
     }
     return false;
+}
+
+static void put_text(struct json_out *w, const char *name, struct span text)
+{
+    json_out_key(w, name);
+    json_out_string(w, text);
+}
+
+static void put_bytes(struct json_out *w, unsigned n)
+{
+    json_out_key(w, "NumberOfBytes");
+    json_out_uint(w, n);
+}
+
+/* What only this operation has. */
+static void put_own_members(struct json_out *w, const struct kms_call *c)
+{
+    switch (c->op) {
+    case KMS_GENERATE_DATA_KEY:
+        if (c->number_of_bytes > 0)
+            put_bytes(w, c->number_of_bytes);
+        else
+            put_text(w, "KeySpec", c->key_spec.len > 0 ? c->key_spec : SPAN_LIT("AES_256"));
+        return;
+    case KMS_DECRYPT:
+        put_text(w, "CiphertextBlob", c->ciphertext_blob_b64);
+        if (c->encryption_algorithm.len > 0)
+            put_text(w, "EncryptionAlgorithm", c->encryption_algorithm);
+        return;
+    case KMS_GENERATE_RANDOM:
+        put_bytes(w, c->number_of_bytes);
+        return;
+    case KMS_GENERATE_DATA_KEY_PAIR:
+        put_text(w, "KeyPairSpec", c->key_spec);
+        return;
+    case KMS_DERIVE_SHARED_SECRET:
+        put_text(w, "KeyAgreementAlgorithm", SPAN_LIT("ECDH")); /* the only one */
+        put_text(w, "PublicKey", c->public_key_b64);
+        return;
+    }
+}
+
+static void put_context(struct json_out *w, const struct kms_call *c)
+{
+    if (c->n_context == 0)
+        return;
+    json_out_key(w, "EncryptionContext");
+    json_out_object(w);
+    for (size_t i = 0; i < c->n_context; i++) {
+        json_out_key_text(w, c->context[i].name);
+        json_out_string(w, c->context[i].value);
+    }
+    json_out_object_end(w);
+}
+
+static void put_grants(struct json_out *w, const struct kms_call *c)
+{
+    if (c->n_grant_tokens == 0)
+        return;
+    json_out_key(w, "GrantTokens");
+    json_out_array(w);
+    for (size_t i = 0; i < c->n_grant_tokens; i++)
+        json_out_string(w, c->grant_tokens[i]);
+    json_out_array_end(w);
 }
 
 static enum err body_write(const struct kms_call *c, struct buf *out)
@@ -47,28 +157,14 @@ static enum err body_write(const struct kms_call *c, struct buf *out)
     struct json_out w = json_out_init(out);
 
     json_out_object(&w);
-    if (c->key_id.len > 0 && c->op != KMS_GENERATE_RANDOM) {
-        json_out_key(&w, "KeyId");
-        json_out_string(&w, c->key_id);
-    }
-    switch (c->op) {
-    case KMS_GENERATE_DATA_KEY:
-        json_out_key(&w, "KeySpec");
-        json_out_string(&w, SPAN_LIT("AES_256"));
-        break;
-    case KMS_DECRYPT:
-        json_out_key(&w, "CiphertextBlob");
-        json_out_string(&w, c->ciphertext_blob_b64);
-        break;
-    case KMS_GENERATE_RANDOM:
-        json_out_key(&w, "NumberOfBytes");
-        json_out_uint(&w, c->number_of_bytes);
-        break;
-    }
+    if (c->key_id.len > 0 && c->op != KMS_GENERATE_RANDOM)
+        put_text(&w, "KeyId", c->key_id);
+    put_own_members(&w, c);
+    put_context(&w, c);
+    put_grants(&w, c);
     json_out_key(&w, "Recipient");
     json_out_object(&w);
-    json_out_key(&w, "KeyEncryptionAlgorithm");
-    json_out_string(&w, SPAN_LIT("RSAES_OAEP_SHA_256"));
+    put_text(&w, "KeyEncryptionAlgorithm", SPAN_LIT("RSAES_OAEP_SHA_256"));
     json_out_key(&w, "AttestationDocument");
     json_out_base64(&w, c->document);
     json_out_object_end(&w);
@@ -111,7 +207,7 @@ enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
                            int64_t now_s, struct buf *out)
 {
     AUTO(buf_clear) struct buf authorization = BUF_INIT(AUTHORIZATION_MAX_BYTES);
-    AUTO(buf_clear) struct buf body = BUF_INIT(BODY_MAX_BYTES);
+    AUTO(buf_clear) struct buf body = BUF_INIT(BODY_MAX_BYTES), target = BUF_INIT(TARGET_MAX_BYTES);
     char date[SIGV4_TIME_BYTES + 1];
     struct headers h = { .n = 0 };
     uint8_t *room;
@@ -124,6 +220,8 @@ enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
     enum err r = buf_reserve(&body, likely, &room);
     if (r == ERR_OK)
         r = body_write(call, &body);
+    if (r == ERR_OK)
+        r = buf_printf(&target, "TrentService.%s", kms_op_name(call->op));
     if (r != ERR_OK)
         return r;
     sigv4_time_write(now_s, date);
@@ -131,7 +229,7 @@ enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
     header_add(&h, "host", ep->host);
     header_add(&h, "content-type", SPAN_LIT("application/x-amz-json-1.1"));
     header_add(&h, "x-amz-date", amz_date);
-    header_add(&h, "x-amz-target", span_str(target_of(call->op)));
+    header_add(&h, "x-amz-target", buf_view(&target));
     if (cred->session_token.len > 0)
         header_add(&h, "x-amz-security-token", cred->session_token);
     r = sign(cx, &h, buf_view(&body), ep, cred, amz_date, &authorization);

@@ -1,3 +1,4 @@
+#include "base/base64.h"
 #include "kms/kms.h"
 #include "testing/t.h"
 
@@ -5,6 +6,7 @@
 #include <stdlib.h>
 
 #define ARN  "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+#define PAIR GOOD ",\"PrivateKeyCiphertextBlob\":\"AQI=\",\"PublicKey\":\"MFk=\""
 #define GOOD "\"KeyId\":\"" ARN "\",\"CiphertextForRecipient\":\"MIA=\""
 
 static const struct answer_row {
@@ -62,6 +64,37 @@ static const struct answer_row {
       ERR_MALFORMED, "CiphertextBlob", NULL, 0 },
     { "empty blob", KMS_GENERATE_DATA_KEY, 200, "{" GOOD ",\"CiphertextBlob\":\"\"}", ERR_MALFORMED,
       "CiphertextBlob", NULL, 0 },
+    { "GenerateDataKeyPair", KMS_GENERATE_DATA_KEY_PAIR, 200,
+      "{" PAIR ",\"KeyPairSpec\":\"ECC_NIST_P256\"}", ERR_OK, "", "", KMS_VERDICT_OK },
+    { "DeriveSharedSecret", KMS_DERIVE_SHARED_SECRET, 200,
+      "{" GOOD ",\"KeyAgreementAlgorithm\":\"ECDH\",\"KeyOrigin\":\"AWS_KMS\"}", ERR_OK, "", "",
+      KMS_VERDICT_OK },
+    { "PrivateKeyPlaintext null", KMS_GENERATE_DATA_KEY_PAIR, 200,
+      "{" PAIR ",\"PrivateKeyPlaintext\":null}", ERR_OK, "", "", KMS_VERDICT_OK },
+    { "PrivateKeyPlaintext beside it", KMS_GENERATE_DATA_KEY_PAIR, 200,
+      "{" PAIR ",\"PrivateKeyPlaintext\":\"MIA=\"}", ERR_VERIFY,
+      "PrivateKeyPlaintext in the answer to an attested call", NULL, 0 },
+    { "SharedSecret beside it", KMS_DERIVE_SHARED_SECRET, 200,
+      "{" GOOD ",\"SharedSecret\":\"MIA=\"}", ERR_VERIFY,
+      "SharedSecret in the answer to an attested call", NULL, 0 },
+    { "SharedSecret only", KMS_DERIVE_SHARED_SECRET, 200,
+      "{\"KeyId\":\"" ARN "\",\"SharedSecret\":\"MIA=\"}", ERR_VERIFY,
+      "SharedSecret in the answer to an attested call", NULL, 0 },
+    { "shared secret without key id", KMS_DERIVE_SHARED_SECRET, 200,
+      "{\"CiphertextForRecipient\":\"MIA=\"}", ERR_MALFORMED, "no KeyId", NULL, 0 },
+    { "pair without private blob", KMS_GENERATE_DATA_KEY_PAIR, 200,
+      "{" GOOD ",\"PublicKey\":\"MFk=\"}", ERR_MALFORMED, "no PrivateKeyCiphertextBlob", NULL, 0 },
+    { "pair with a data key's blob", KMS_GENERATE_DATA_KEY_PAIR, 200,
+      "{" GOOD ",\"CiphertextBlob\":\"AQI=\",\"PublicKey\":\"MFk=\"}", ERR_MALFORMED,
+      "no PrivateKeyCiphertextBlob", NULL, 0 },
+    { "pair without public key", KMS_GENERATE_DATA_KEY_PAIR, 200,
+      "{" GOOD ",\"PrivateKeyCiphertextBlob\":\"AQI=\"}", ERR_MALFORMED, "no PublicKey", NULL, 0 },
+    { "pair with a bad private blob", KMS_GENERATE_DATA_KEY_PAIR, 200,
+      "{" GOOD ",\"PublicKey\":\"MFk=\",\"PrivateKeyCiphertextBlob\":\"AQI\"}", ERR_MALFORMED,
+      "PrivateKeyCiphertextBlob", NULL, 0 },
+    { "pair with a bad public key", KMS_GENERATE_DATA_KEY_PAIR, 200,
+      "{" GOOD ",\"PublicKey\":\"MF==\",\"PrivateKeyCiphertextBlob\":\"AQI=\"}", ERR_MALFORMED,
+      "PublicKey", NULL, 0 },
     { "trailing bytes", KMS_DECRYPT, 200, "{" GOOD "}x", ERR_MALFORMED, "trailing bytes", NULL, 0 },
     { "empty body", KMS_DECRYPT, 200, "", ERR_MALFORMED, "end of input", NULL, 0 },
     { "an array", KMS_DECRYPT, 200, "[]", ERR_MALFORMED, "type", NULL, 0 },
@@ -144,8 +177,11 @@ static void answer_row(void **state)
             t_assert_span(a.ciphertext_for_recipient, SPAN_LIT("\x30\x80"));
         if (row->status == 200 && row->op != KMS_GENERATE_RANDOM)
             t_assert_span(a.key_id, SPAN_LIT(ARN));
-        if (row->status == 200 && row->op == KMS_GENERATE_DATA_KEY)
+        if (row->status == 200 &&
+            (row->op == KMS_GENERATE_DATA_KEY || row->op == KMS_GENERATE_DATA_KEY_PAIR))
             t_assert_span(a.ciphertext_blob_b64, SPAN_LIT("AQI="));
+        t_assert_span(a.public_key_b64,
+                      row->op == KMS_GENERATE_DATA_KEY_PAIR ? SPAN_LIT("MFk=") : SPAN_EMPTY);
         kms_answer_clear(&a);
     }
     free(head);
@@ -198,6 +234,37 @@ static void limits(void **state)
             kms_answer_clear(&a);
     }
     assert_string_equal(why.what, "CiphertextBlob");
+    free(head);
+}
+
+static void public_key_limit(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf body = BUF_INIT(KMS_ANSWER_MAX);
+    struct http1_head *head = head_of(200);
+    struct kms_answer a = { 0 };
+    struct why why = { 0 };
+
+    for (size_t n = 8192; n <= 8193; n++) {
+        AUTO(buf_clear) struct buf key = BUF_INIT(8193);
+        uint8_t *p;
+        assert_int_equal(buf_reserve(&key, n, &p), ERR_OK);
+        memset(p, 1, n);
+        buf_commit(&key, n);
+        buf_reset(&body);
+        assert_int_equal(buf_append_str(&body,
+                                        "{" GOOD
+                                        ",\"PrivateKeyCiphertextBlob\":\"AQI=\",\"PublicKey\":\""),
+                         ERR_OK);
+        assert_int_equal(base64_append(&body, buf_view(&key)), ERR_OK);
+        assert_int_equal(buf_append_str(&body, "\"}"), ERR_OK);
+        assert_int_equal(
+            kms_answer_parse(KMS_GENERATE_DATA_KEY_PAIR, head, buf_view(&body), &a, &why),
+            n == 8192 ? ERR_OK : ERR_MALFORMED);
+        if (n == 8192)
+            kms_answer_clear(&a);
+    }
+    assert_string_equal(why.what, "PublicKey");
     free(head);
 }
 
@@ -288,9 +355,10 @@ static void hints(void **state)
 
 int main(void)
 {
-    enum { N = sizeof rows / sizeof rows[0], OTHERS = 5 };
+    enum { N = sizeof rows / sizeof rows[0], OTHERS = 6 };
     struct CMUnitTest tests[N + OTHERS] = {
-        cmocka_unit_test(type_in_header), cmocka_unit_test(limits), cmocka_unit_test(escaped_blobs),
+        cmocka_unit_test(type_in_header), cmocka_unit_test(limits),
+        cmocka_unit_test(escaped_blobs),  cmocka_unit_test(public_key_limit),
         cmocka_unit_test(truncated),      cmocka_unit_test(hints),
     };
 

@@ -111,6 +111,50 @@ static void host_row(void **state)
     t_assert_buf(&out, row->host ? row->host : "");
 }
 
+static const struct endpoint_row {
+    const char *name, *url, *dns, *host; /* dns NULL: refused */
+} endpoints[] = {
+    { "endpoint: name", "https://kms.example", "kms.example", "kms.example" },
+    { "endpoint: slash", "https://kms.example/", "kms.example", "kms.example" },
+    { "endpoint: port", "https://localhost:8443", "localhost", "localhost:8443" },
+    { "endpoint: port and slash", "https://localhost:8443/", "localhost", "localhost:8443" },
+    { "endpoint: the usual port", "https://kms.example:443", "kms.example", "kms.example" },
+    { "endpoint: largest port", "https://x:65535", "x", "x:65535" },
+    { "endpoint: port too large", "https://x:65536", NULL, NULL },
+    { "endpoint: no port after the colon", "https://x:", NULL, NULL },
+    { "endpoint: port not a number", "https://x:1a", NULL, NULL },
+    { "endpoint: no name", "https://", NULL, NULL },
+    { "endpoint: only a port", "https://:443", NULL, NULL },
+    { "endpoint: path", "https://x/kms", NULL, NULL },
+    { "endpoint: two slashes", "https://x//", NULL, NULL },
+    { "endpoint: user", "https://u@x", NULL, NULL },
+    { "endpoint: not TLS", "http://x", NULL, NULL },
+    { "endpoint: bare name", "x", NULL, NULL },
+};
+
+static void endpoint_row(void **state)
+{
+    const struct endpoint_row *row = *state;
+    AUTO(buf_clear) struct buf dns = BUF_INIT(64), host = BUF_INIT(64);
+
+    assert_int_equal(buf_append_str(&dns, "a"), ERR_OK);
+    assert_int_equal(buf_append_str(&host, "b"), ERR_OK);
+    assert_int_equal(kms_endpoint_parse(span_str(row->url), &dns, &host),
+                     row->dns ? ERR_OK : ERR_MALFORMED);
+    t_assert_span(span_from(buf_view(&dns), 1), span_str(row->dns));
+    t_assert_span(span_from(buf_view(&host), 1), span_str(row->host));
+}
+
+static void endpoint_without_room(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf dns = BUF_INIT(8), host = BUF_INIT(4);
+
+    assert_int_equal(kms_endpoint_parse(SPAN_LIT("https://a.b:80"), &dns, &host), ERR_LIMIT);
+    assert_int_equal(dns.len, 0);
+    assert_int_equal(host.len, 0);
+}
+
 static struct CMUnitTest row_test(const char *name, CMUnitTestFunction run, const void *row)
 {
     union {
@@ -125,16 +169,19 @@ static struct CMUnitTest row_test(const char *name, CMUnitTestFunction run, cons
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(arns) + COUNT(hosts) + 3] = {
+    struct CMUnitTest tests[COUNT(arns) + COUNT(hosts) + COUNT(endpoints) + 4] = {
+        cmocka_unit_test(endpoint_without_room),
         cmocka_unit_test(id_length),
         cmocka_unit_test(id_of),
         cmocka_unit_test(matches),
     };
-    size_t n = 3;
+    size_t n = 4;
 
     for (size_t i = 0; i < COUNT(arns); i++)
         tests[n++] = row_test(arns[i].name, arn_row, &arns[i]);
     for (size_t i = 0; i < COUNT(hosts); i++)
         tests[n++] = row_test(hosts[i].name, host_row, &hosts[i]);
+    for (size_t i = 0; i < COUNT(endpoints); i++)
+        tests[n++] = row_test(endpoints[i].name, endpoint_row, &endpoints[i]);
     return _cmocka_run_group_tests("kms_key", tests, n, NULL, NULL);
 }

@@ -20,6 +20,18 @@ static const struct sigv4_credentials long_term = { SPAN_INIT("AKIDEXAMPLE"),
 static const struct sigv4_credentials session = { SPAN_INIT("ASIAEXAMPLE"), SPAN_INIT(SECRET),
                                                   SPAN_INIT("TOKEN//abc==") };
 
+#define DOC .document = SPAN_INIT("\x84\x44")
+static const struct kms_context_pair context[] = {
+    { SPAN_INIT("purpose"), SPAN_INIT("test") },
+    { SPAN_INIT("a \"quoted\" name"), SPAN_INIT("\xe5\x80\xbc\n") },
+    { SPAN_INIT("empty"), SPAN_INIT("") },
+};
+static const struct span grants[] = { SPAN_INIT("token-1"), SPAN_INIT("token\"2") };
+#define CONTEXT                                                                                    \
+    "\"EncryptionContext\":{\"purpose\":\"test\",\"a \\\"quoted\\\" name\":"                       \
+    "\"\xe5\x80\xbc\\n\",\"empty\":\"\"},"
+#define GRANTS "\"GrantTokens\":[\"token-1\",\"token\\\"2\"],"
+
 static const struct request_row {
     const char *name;
     struct kms_call call;
@@ -59,6 +71,114 @@ static const struct request_row {
         .document = SPAN_INIT("\x84\x44") },
       "TrentService.GenerateDataKey",
       "{\"KeyId\":\"\\\"x\",\"KeySpec\":\"AES_256\"," RECIPIENT },
+    { "GenerateDataKey of AES_128",
+      { .op = KMS_GENERATE_DATA_KEY,
+        .key_id = SPAN_INIT("k"),
+        .key_spec = SPAN_INIT("AES_128"),
+        DOC },
+      "TrentService.GenerateDataKey",
+      "{\"KeyId\":\"k\",\"KeySpec\":\"AES_128\"," RECIPIENT },
+    { "GenerateDataKey of 1,024 bytes",
+      { .op = KMS_GENERATE_DATA_KEY, .key_id = SPAN_INIT("k"), .number_of_bytes = 1024, DOC },
+      "TrentService.GenerateDataKey",
+      "{\"KeyId\":\"k\",\"NumberOfBytes\":1024," RECIPIENT },
+    { "GenerateDataKey with context and grants",
+      { .op = KMS_GENERATE_DATA_KEY,
+        .key_id = SPAN_INIT("k"),
+        .context = context,
+        .n_context = 3,
+        .grant_tokens = grants,
+        .n_grant_tokens = 2,
+        DOC },
+      "TrentService.GenerateDataKey",
+      "{\"KeyId\":\"k\",\"KeySpec\":\"AES_256\"," CONTEXT GRANTS RECIPIENT },
+    { "Decrypt with context and algorithm",
+      { .op = KMS_DECRYPT,
+        .key_id = SPAN_INIT("k"),
+        .ciphertext_blob_b64 = SPAN_INIT("AQI="),
+        .encryption_algorithm = SPAN_INIT("RSAES_OAEP_SHA_256"),
+        .context = context,
+        .n_context = 3,
+        DOC },
+      "TrentService.Decrypt",
+      "{\"KeyId\":\"k\",\"CiphertextBlob\":\"AQI=\",\"EncryptionAlgorithm\":"
+      "\"RSAES_OAEP_SHA_256\"," CONTEXT RECIPIENT },
+    { "GenerateDataKeyPair",
+      { .op = KMS_GENERATE_DATA_KEY_PAIR,
+        .key_id = SPAN_INIT("k"),
+        .key_spec = SPAN_INIT("ECC_NIST_P384"),
+        .context = context,
+        .n_context = 3,
+        .grant_tokens = grants,
+        .n_grant_tokens = 2,
+        DOC },
+      "TrentService.GenerateDataKeyPair",
+      "{\"KeyId\":\"k\",\"KeyPairSpec\":\"ECC_NIST_P384\"," CONTEXT GRANTS RECIPIENT },
+    { "DeriveSharedSecret",
+      { .op = KMS_DERIVE_SHARED_SECRET,
+        .key_id = SPAN_INIT("k"),
+        .public_key_b64 = SPAN_INIT("MFk="),
+        .grant_tokens = grants,
+        .n_grant_tokens = 2,
+        DOC },
+      "TrentService.DeriveSharedSecret",
+      "{\"KeyId\":\"k\",\"KeyAgreementAlgorithm\":\"ECDH\",\"PublicKey\":\"MFk=\"," GRANTS
+          RECIPIENT },
+    { "GenerateDataKey of 1,025 bytes",
+      { .op = KMS_GENERATE_DATA_KEY, .key_id = SPAN_INIT("k"), .number_of_bytes = 1025, DOC },
+      NULL,
+      NULL },
+    { "GenerateDataKey of both sizes",
+      { .op = KMS_GENERATE_DATA_KEY,
+        .key_id = SPAN_INIT("k"),
+        .key_spec = SPAN_INIT("AES_256"),
+        .number_of_bytes = 32,
+        DOC },
+      NULL,
+      NULL },
+    { "GenerateDataKeyPair without spec",
+      { .op = KMS_GENERATE_DATA_KEY_PAIR, .key_id = SPAN_INIT("k"), DOC },
+      NULL,
+      NULL },
+    { "GenerateDataKeyPair without key",
+      { .op = KMS_GENERATE_DATA_KEY_PAIR, .key_spec = SPAN_INIT("RSA_2048"), DOC },
+      NULL,
+      NULL },
+    { "DeriveSharedSecret without key",
+      { .op = KMS_DERIVE_SHARED_SECRET, .public_key_b64 = SPAN_INIT("MFk="), DOC },
+      NULL,
+      NULL },
+    { "DeriveSharedSecret without public key",
+      { .op = KMS_DERIVE_SHARED_SECRET, .key_id = SPAN_INIT("k"), DOC },
+      NULL,
+      NULL },
+    { "DeriveSharedSecret has no context",
+      { .op = KMS_DERIVE_SHARED_SECRET,
+        .key_id = SPAN_INIT("k"),
+        .public_key_b64 = SPAN_INIT("MFk="),
+        .context = context,
+        .n_context = 1,
+        DOC },
+      NULL,
+      NULL },
+    { "GenerateRandom has no context",
+      { .op = KMS_GENERATE_RANDOM, .number_of_bytes = 1, .context = context, .n_context = 1, DOC },
+      NULL,
+      NULL },
+    { "GenerateRandom has no grants",
+      { .op = KMS_GENERATE_RANDOM,
+        .number_of_bytes = 1,
+        .grant_tokens = grants,
+        .n_grant_tokens = 1,
+        DOC },
+      NULL,
+      NULL },
+    { "DeriveSharedSecret without a document",
+      { .op = KMS_DERIVE_SHARED_SECRET,
+        .key_id = SPAN_INIT("k"),
+        .public_key_b64 = SPAN_INIT("MFk=") },
+      NULL,
+      NULL },
     { "never without a document",
       { .op = KMS_GENERATE_DATA_KEY, .key_id = SPAN_INIT(ARN) },
       NULL,
@@ -177,6 +297,66 @@ static void long_members(void **state)
     assert_int_equal(out.len, 0);
 }
 
+/* Each limit of the members that a caller chooses: at it, and one past it. */
+static void caller_limits(void **state)
+{
+    (void)state;
+    static char text[16385];
+    static struct span tokens[11];
+    static struct kms_context_pair pairs[65];
+    AUTO(buf_clear) struct buf out = BUF_INIT(1 << 20);
+    const struct kms_call base = { .op = KMS_GENERATE_DATA_KEY, .key_id = SPAN_LIT("k"), DOC };
+
+    memset(text, 'A', sizeof text);
+    for (size_t i = 0; i < 11; i++)
+        tokens[i] = span_of(text, 8192);
+    const struct {
+        struct kms_call call;
+        enum err want;
+    } cases[] = {
+        { { .grant_tokens = tokens, .n_grant_tokens = 10 }, ERR_OK },
+        { { .grant_tokens = tokens, .n_grant_tokens = 11 }, ERR_INTERNAL },
+        { { .grant_tokens = &(struct span){ (const uint8_t *)text, 8193 }, .n_grant_tokens = 1 },
+          ERR_INTERNAL },
+        { { .grant_tokens = &(struct span){ (const uint8_t *)text, 0 }, .n_grant_tokens = 1 },
+          ERR_INTERNAL },
+        { { .context = pairs, .n_context = 64 }, ERR_OK },
+        { { .context = pairs, .n_context = 65 }, ERR_INTERNAL },
+        { { .context = &(struct kms_context_pair){ span_of(text, 16380), span_of(text, 4) },
+            .n_context = 1 },
+          ERR_OK },
+        { { .context = &(struct kms_context_pair){ span_of(text, 16380), span_of(text, 5) },
+            .n_context = 1 },
+          ERR_INTERNAL },
+        { { .context = &(struct kms_context_pair){ SPAN_LIT("\xff"), SPAN_LIT("x") },
+            .n_context = 1 },
+          ERR_MALFORMED },
+        { { .context = &(struct kms_context_pair){ SPAN_LIT("x"), SPAN_LIT("\xff") },
+            .n_context = 1 },
+          ERR_MALFORMED },
+        { { .key_spec = span_of(text, 64) }, ERR_OK },
+        { { .key_spec = span_of(text, 65) }, ERR_INTERNAL },
+        { { .encryption_algorithm = span_of(text, 65) }, ERR_INTERNAL },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct kms_call call = cases[i].call;
+        call.op = base.op;
+        call.key_id = base.key_id;
+        call.document = base.document;
+        assert_int_equal(kms_request_write(cx, &call, &endpoint, &session, NOW_S, &out),
+                         cases[i].want);
+        assert_int_equal(out.len > 0, cases[i].want == ERR_OK);
+        buf_reset(&out);
+    }
+    struct kms_call derive = { .op = KMS_DERIVE_SHARED_SECRET, .key_id = SPAN_LIT("k"), DOC };
+    derive.public_key_b64 = span_of(text, 10924);
+    assert_int_equal(kms_request_write(cx, &derive, &endpoint, &session, NOW_S, &out), ERR_OK);
+    derive.public_key_b64 = span_of(text, 10925);
+    assert_int_equal(kms_request_write(cx, &derive, &endpoint, &session, NOW_S, &out),
+                     ERR_INTERNAL);
+}
+
 /* What would end a header line cannot get into one. */
 static void header_injection(void **state)
 {
@@ -225,10 +405,9 @@ static int teardown(void **state)
 int main(void)
 {
     enum { N = sizeof rows / sizeof rows[0] };
-    struct CMUnitTest tests[N + 4] = {
-        cmocka_unit_test(large_document),
-        cmocka_unit_test(long_members),
-        cmocka_unit_test(header_injection),
+    struct CMUnitTest tests[N + 5] = {
+        cmocka_unit_test(caller_limits), cmocka_unit_test(large_document),
+        cmocka_unit_test(long_members),  cmocka_unit_test(header_injection),
         cmocka_unit_test(no_room),
     };
 
@@ -237,7 +416,7 @@ int main(void)
             const struct request_row *view;
             void *state;
         } u = { .view = &rows[i] };
-        tests[4 + i] = (struct CMUnitTest){ rows[i].name, request_row, NULL, NULL, u.state };
+        tests[5 + i] = (struct CMUnitTest){ rows[i].name, request_row, NULL, NULL, u.state };
     }
-    return _cmocka_run_group_tests("kms_request", tests, N + 4, setup, teardown);
+    return _cmocka_run_group_tests("kms_request", tests, N + 5, setup, teardown);
 }

@@ -15,7 +15,9 @@ static bool op_of(const char *name, enum kms_op *op)
         enum kms_op op;
     } ops[] = { { "GenerateDataKey", KMS_GENERATE_DATA_KEY },
                 { "Decrypt", KMS_DECRYPT },
-                { "GenerateRandom", KMS_GENERATE_RANDOM } };
+                { "GenerateRandom", KMS_GENERATE_RANDOM },
+                { "GenerateDataKeyPair", KMS_GENERATE_DATA_KEY_PAIR },
+                { "DeriveSharedSecret", KMS_DERIVE_SHARED_SECRET } };
 
     for (size_t i = 0; name && i < sizeof ops / sizeof ops[0]; i++)
         if (strcmp(ops[i].name, name) == 0) {

@@ -6,7 +6,7 @@
 #include "bin/common/options.h"
 #include "kms/kms.h"
 
-enum { HOST_MAX = 256, LOCAL_CID = 16, HTTPS_PORT = 443 };
+enum { HOST_MAX = 256, LOCAL_CID = 16 };
 
 #define NO_SUCH_CID "any"
 
@@ -106,33 +106,12 @@ static int addresses(const struct options *o, struct settings *s)
     return EXIT_CONFIGURATION;
 }
 
-/* https://NAME[:PORT][/] into the Host header's value and the name that TLS must prove. */
-static bool split_endpoint(const char *url, struct settings *s)
-{
-    struct span rest = span_str(url);
-    uint64_t port = HTTPS_PORT;
-
-    if (!span_starts(rest, "https://"))
-        return false;
-    rest = span_from(rest, strlen("https://"));
-    if (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
-        rest.len--;
-    if (span_find(rest, '/') != rest.len || span_find(rest, '@') != rest.len)
-        return false;
-    struct span name = span_cut(&rest, ':');
-    if (name.len == 0 || (rest.ptr && span_to_u64(rest, 65535, &port) != ERR_OK))
-        return false;
-    if (buf_append(&s->server_name, name) != ERR_OK || buf_append(&s->host_header, name) != ERR_OK)
-        return false;
-    return port == HTTPS_PORT || buf_printf(&s->host_header, ":%u", (unsigned)port) == ERR_OK;
-}
-
 static int host(const struct options *o, struct settings *s)
 {
     const char *url = option_text(o, "endpoint");
 
     s->host_header = s->server_name = BUF_INIT(HOST_MAX);
-    if (url && !split_endpoint(url, s)) {
+    if (url && kms_endpoint_parse(span_str(url), &s->server_name, &s->host_header) != ERR_OK) {
         complain(o, "--endpoint or AWS_ENDPOINT_URL_KMS '%s' is not https://NAME[:PORT]", url);
         return EXIT_CONFIGURATION;
     }
