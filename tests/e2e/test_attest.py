@@ -30,7 +30,7 @@ def every_document(entries):
         if e["kind"] not in ("nitro-attestation", "nitro-attestation-b64") or e["expected"] not in ("valid", "invalid"):
             continue
         v = e.get("values", {})
-        argv = ["--document", os.path.join(VECTORS, e["path"]), "--at", str(v.get("verify_time", "document")), "--allow-debug"]
+        argv = ["--document", os.path.join(VECTORS, e["path"]), "--at", str(v.get("verify_time", "document")), "--allow-debug", "--any-image"]
         anchor = v.get("trust_anchor")
         if anchor and "aws-nitro-root" not in anchor:
             argv += ["--root", os.path.join(VECTORS, anchor)]
@@ -45,39 +45,51 @@ def questions(entries):
     found = None
     for e in real:
         path = os.path.join(VECTORS, e["path"])
-        status, out, err = attest("--document", path, "--at", "document", "--json", "--allow-debug")
+        status, out, err = attest("--document", path, "--at", "document", "--json", "--allow-debug", "--any-image")
         if status == 0 and not json.loads(out)["debug"]:
             found = found or (path, json.loads(out))
     path, said = found
-    check(said["root"] == "aws-g1" and said["digest"] == "SHA384" and said["pcrs_compared"] == [], "facts of a real document", said)
+    check(said["root"] == "aws-g1" and said["digest"] == "SHA384" and said["pcrs_compared"] is False and said["pcrs_as_expected"] == [], "facts of a real document", said)
     pcr0 = said["pcrs"]["PCR0"]
     other = ("0" if pcr0[0] != "0" else "1") + pcr0[1:]
     at = ("--document", path, "--at", said["timestamp"])
     check(attest(*at, "--pcr", "0=" + pcr0)[0] == 0, "PCR0 as expected")
+    said2 = json.loads(attest(*at, "--pcr", "0=" + pcr0, "--json")[1])
+    check(said2["pcrs_compared"] is True and said2["pcrs_as_expected"] == ["PCR0"], "and in JSON", said2)
     status, out, err = attest(*at, "--pcr", "0=" + other)
     check(status == 5 and out == "" and "PCR0 differs" in err and pcr0 in err and other in err, "another PCR0: 5 and both values", err)
     check(attest(*at, "--pcr", "0=" + pcr0, "--pcr", "1=" + other)[0] == 5, "one of two differs")
     check(attest(*at, "--pcr", "0=12")[0] == 2, "a PCR that is none: usage")
-    status, out, err = attest(*at)
-    check(status == 0 and "not compared" in out, "without --pcr it says that nothing was compared", out)
-    status, out, err = attest("--document", path)
+    status, out, err = attest(*at, "--any-image")
+    check(status == 0 and "compared with nothing" in out, "--any-image says that PCRs were compared with nothing", status, out)
+    for more in ((), ("--json",), ("--allow-debug",)):
+        status, out, err = attest(*at, *more)
+        said2 = json.loads(out)["error"] if more == ("--json",) else ""
+        check(status == 2 and (out == "") == (said2 == "") and len(err.splitlines()) == 1 and "--pcr" in err and "--any-image" in err,
+              " ".join(["no image to expect: usage, and both options named", *more]), status, out, err)
+    check(attest("--document", "/nonexistent")[0] == 2, "no image to expect: before the file is read")
+    status, out, err = attest(*at, "--any-image", "--pcr", "0=" + pcr0)
+    check(status == 2 and out == "" and "exclude" in err, "--any-image with --pcr: usage", status, err)
+    status, out, err = attest("--document", path, "--any-image")
     check(status == 5 and "not valid at that time" in err, "judged now: expired", err)
-    check(attest("--document", path, "--at", str(said["timestamp_ms"] // 1000 - 86400 * 365))[0] == 5, "judged a year before: 5")
-    status, out, err = attest(*at, "--nonce", "00" * 32)
+    check(attest("--document", path, "--at", str(said["timestamp_ms"] // 1000 - 86400 * 365), "--any-image")[0] == 5, "judged a year before: 5")
+    status, out, err = attest(*at, "--any-image", "--nonce", "00" * 32)
     check(status == 5 and "nonce" in err, "another nonce: 5", err)
     late = str(said["timestamp_ms"] // 1000 + 100)
-    check(attest("--document", path, "--at", late, "--max-age", "200")[0] == 0, "young enough")
-    status, out, err = attest("--document", path, "--at", late, "--max-age", "50")
+    check(attest("--document", path, "--at", late, "--any-image", "--max-age", "200")[0] == 0, "young enough")
+    status, out, err = attest("--document", path, "--at", late, "--any-image", "--max-age", "50")
     check(status == 5 and "seconds old" in err, "too old: 5", err)
-    check(attest("--document", path, "--at", "yesterday")[0] == 2, "a time that is none: usage")
-    check(attest("--at", "document")[0] == 2, "--at without --document: usage")
-    check(attest("--document", "/nonexistent")[0] == 6, "no such file: 6")
-    check(attest("--document", __file__)[0] == 6, "a file that is no document: 6")
+    status, out, err = attest("--document", path, "--at", "yesterday", "--any-image")
+    check(status == 2 and "is not a time" in err, "a time that is none: usage", status, err)
+    status, out, err = attest("--at", "document", "--any-image")
+    check(status == 2 and "--document" in err, "--at without --document: usage", status, err)
+    check(attest("--document", "/nonexistent", "--any-image")[0] == 6, "no such file: 6")
+    check(attest("--document", __file__, "--any-image")[0] == 6, "a file that is no document: 6")
     path = os.path.join(VECTORS, made[0]["path"])
-    status, out, err = attest("--document", path, "--at", str(made[0]["values"]["verify_time"]), "--allow-debug")
+    status, out, err = attest("--document", path, "--at", str(made[0]["values"]["verify_time"]), "--allow-debug", "--any-image")
     check(status == 5 and "--root" in err, "a chain of another root, under AWS's: 5, and says how", err)
     with tempfile.NamedTemporaryFile() as f:
-        status, out, err = attest("--document", path, "--root", f.name)
+        status, out, err = attest("--document", path, "--any-image", "--root", f.name)
         check(status == 7, "a root file without a certificate: 7", err)
 
 

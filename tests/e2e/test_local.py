@@ -76,12 +76,20 @@ def first_stack(state):
              and not f.endswith(".pem") and f != "port"]
     check(not loose, "no file but certificates and the port is for others", loose)
     sealed = works(env, "from the printed variables")
-    code, out, err = run("attest", "--json", env=env)
+    code, out, err = run("attest", env={**env, "NITROSEAL_CID": "99"})
+    check(code == 2 and out == "" and err.count("\n") == 1 and "--pcr" in err and "--any-image" in err,
+          "attest without an image to expect: usage, before anything is asked", code, out, err)
+    code, out, err = run("attest", "--any-image", env=env)
+    check(code == 0 and "compared with nothing" in out and "as expected" not in out, "attest of any image says so", code, out, err)
+    code, out, err = run("attest", "--any-image", "--json", env=env)
     check(code == 0 and "test root" in err, "attest, and the warning about the test root", code, err)
+    check(json.loads(out)["pcrs_compared"] is False, "and in JSON that PCRs were not compared", out)
     pcr0 = json.loads(out)["pcrs"]["PCR0"]
     code, out, err = run("attest", "--pcr", "0=" + pcr0, env=env)
-    check(code == 0 and "as expected" in out, "attest with PCR0 given", err)
-    code, out, err = run("attest", env={k: v for k, v in env.items() if k != "NITROSEAL_ROOT_FILE"})
+    check(code == 0 and "as expected" in out and "compared with nothing" not in out, "attest with PCR0 given", out, err)
+    code, out, err = run("attest", "--pcr", "0=" + pcr0, "--json", env=env)
+    check(code == 0 and json.loads(out)["pcrs_compared"] is True, "and in JSON", out, err)
+    code, out, err = run("attest", "--any-image", env={k: v for k, v in env.items() if k != "NITROSEAL_ROOT_FILE"})
     check(code == 5 and "root" in err, "attest under AWS's root refuses the local one: 5", code, err)
     code, out, err = run("local", "up", "--state", state)
     check(code == 0 and exports(out) == env and "runs already" in err, "up again says so and prints the same", err)
@@ -202,9 +210,10 @@ def debug(state):
     env = exports(out)
     code, out, err = run("encrypt", "x", env=env)
     check(code == 4 and "AccessDenied" in err, "debug mode: KMS refuses: 4", code, err)
-    code, out, err = run("attest", env=env)
+    code, out, err = run("attest", "--any-image", env=env)
     check(code == 5 and "debug enclave" in err, "debug mode: attest refuses: 5", code, err)
-    check(run("attest", "--allow-debug", env=env)[0] == 0, "debug mode: unless allowed")
+    check(run("attest", "--allow-debug", env=env)[0] == 2, "debug mode: to allow it says nothing about the image")
+    check(run("attest", "--any-image", "--allow-debug", env=env)[0] == 0, "debug mode: unless allowed")
     run("local", "down", "--state", state)
 
 

@@ -18,6 +18,8 @@ static const struct option_def options[] = {
     { "nonce", 0, "HEX", NULL, NULL,
       "Nonce to send, or to find in a saved document; without it 32 random bytes are sent." },
     { "pcr", 0, "N=HEX", NULL, NULL, "Expected value of a PCR; repeatable." },
+    { "any-image", 0, NULL, NULL, NULL,
+      "Compare PCRs with nothing, in place of --pcr: it may be any image." },
     { "root", 0, "FILE", "NITROSEAL_ROOT_FILE", NULL,
       "Trust this root certificate (PEM or DER) instead of AWS's: for tests." },
     { "allow-debug", 0, NULL, NULL, NULL, "Accept a debug enclave, whose PCR0, 1, 2 are zero." },
@@ -34,7 +36,7 @@ static const struct option_def options[] = {
 
 static const struct program_def program = {
     .name = "nitroseal attest",
-    .synopsis = "[OPTION ...]",
+    .synopsis = "--pcr N=HEX ...|--any-image [OPTION ...]",
     .summary = "Fetch the enclave's attestation document over a nonce, verify its chain to AWS's "
                "root, and\ncompare nonce, age and PCRs.",
     .options = options,
@@ -94,6 +96,14 @@ static int read_pcrs(const struct options *o, struct attest_question *q, struct 
             return cli_fault_set(f, CLI_USAGE, _("--pcr %s: %s"), text,
                                  why.what ? why.what : "malformed");
     }
+    /* an empty list is an error, not a pass. */
+    q->any_image = option_flag(o, "any-image");
+    if (q->want.present == 0 && !q->any_image)
+        return cli_fault_set(f, CLI_USAGE,
+                             _("which image is expected? --pcr N=HEX says it, --any-image compares "
+                               "PCRs with nothing"));
+    if (q->want.present != 0 && q->any_image)
+        return cli_fault_set(f, CLI_USAGE, _("--any-image and --pcr exclude each other"));
     return CLI_OK;
 }
 

@@ -16,7 +16,8 @@ struct attest_question {
     struct span nonce;       /* ptr NULL: not compared */
     uint64_t max_age_s;      /* 0: not compared */
     bool fresh;              /* fetched now: label and absence of a public key are checked */
-    struct attest_pcrs want; /* present 0: nothing compared */
+    struct attest_pcrs want; /* an empty list is refused unless any_image */
+    bool any_image;          /* compare PCRs with nothing: said by the user, never assumed */
     bool allow_debug;
 };
 

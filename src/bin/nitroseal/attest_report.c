@@ -36,8 +36,9 @@ static enum err pcr_lines(const struct attest_verified *v, const struct attest_q
         hex_write(SPAN_ARRAY(v->doc.pcrs.value[i]), hex);
         r = buf_printf(out, "PCR%-9u %s%s\n", i, hex, compared(q, i));
     }
-    if (r == ERR_OK && q->want.present == 0)
-        r = buf_append_str(out, _("PCRs were not compared with anything: --pcr 0=HEX does it\n"));
+    if (r == ERR_OK && q->any_image)
+        r = buf_append_str(out, _("PCRs were compared with nothing (--any-image): this may be any "
+                                  "image\n"));
     return r;
 }
 
@@ -87,6 +88,8 @@ static void json_pcrs(struct json_out *w, const struct attest_verified *v,
     }
     json_out_object_end(w);
     json_out_key(w, "pcrs_compared");
+    json_out_bool(w, q->want.present != 0);
+    json_out_key(w, "pcrs_as_expected");
     json_out_array(w);
     for (unsigned i = 0; i < ATTEST_PCRS; i++) {
         if (!(q->want.present & UINT32_C(1) << i))
