@@ -13,6 +13,15 @@ enum err call_fail(struct call *c, enum err r)
     return fault_bare(&c->fault, FAULT_INTERNAL);
 }
 
+enum err call_fail_store(struct call *c, enum err r, enum store_use use)
+{
+    if (r != ERR_IO)
+        return call_fail(c, r);
+    c->note->store_reason = vault_store_reason(c->k->vault);
+    return fault_set(&c->fault, FAULT_INTERNAL, "The key store could not be %s.",
+                     use == STORE_WRITE ? "written" : "read");
+}
+
 enum err call_take_context(struct call *c)
 {
     struct span object = SPAN_EMPTY;
@@ -104,7 +113,7 @@ enum err call_find_key_by_id(struct call *c, const char *id, bool *found)
 
     *found = c->key != NULL;
     if (r != ERR_OK)
-        return call_fail(c, r);
+        return call_fail_store(c, r, STORE_READ);
     write_arn(c, id);
     if (*found)
         memcpy(c->note->key_id, c->key->row.id, KEY_ID_BYTES + 1);

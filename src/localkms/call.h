@@ -60,6 +60,11 @@ typedef enum err call_fn(struct call *c);
 
 MUST_USE enum err call_fail(struct call *c, enum err r); /* our own fault: KMSInternalException */
 
+/* The same; ERR_IO is the store's: the client learns which it was, the log the store's own reason.
+ */
+enum store_use { STORE_READ, STORE_WRITE };
+MUST_USE enum err call_fail_store(struct call *c, enum err r, enum store_use use);
+
 /* Members that several operations have. */
 MUST_USE enum err call_take_context(struct call *c);   /* EncryptionContext */
 MUST_USE enum err call_take_recipient(struct call *c); /* Recipient: document verified */

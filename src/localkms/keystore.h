@@ -54,6 +54,9 @@ struct keystore {
     /* Ids in ascending order, after `after` ("": from the first), at most `max` of them. */
     enum err (*list)(void *arg, const char *after, unsigned max, char (*ids)[KEY_ID_BYTES + 1],
                      unsigned *n);
+    /* The store's own words about the last ERR_IO, for a log, never for a client; "": none. Lives
+     * until the next call. May be NULL. */
+    const char *(*reason)(void *arg);
 };
 
 #endif

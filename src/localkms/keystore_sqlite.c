@@ -1,9 +1,10 @@
 #include "localkms/keystore_sqlite.h"
 
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { BUSY_MS = 500, APPLICATION_ID = 0x4e534b4d /* "NSKM" */ };
+enum { REASON_BYTES = 192, BUSY_MS = 500, APPLICATION_ID = 0x4e534b4d /* "NSKM" */ };
 
 enum statement { SQL_FIND, SQL_INSERT, SQL_INSERT_MATERIAL, SQL_SET_POLICY, SQL_LIST, STATEMENTS };
 
@@ -34,6 +35,7 @@ static const char schema[] =
 struct keystore_sqlite {
     sqlite3 *db;
     sqlite3_stmt *st[STATEMENTS];
+    char reason[REASON_BYTES]; /* of the last failure: a rollback would make SQLite forget it */
 };
 
 static enum err run(sqlite3 *db, const char *sql)
@@ -138,6 +140,14 @@ static void bind_text(sqlite3_stmt *st, int at, struct span s)
     sqlite3_bind_text(st, at, s.ptr ? (const char *)s.ptr : "", (int)s.len, SQLITE_STATIC);
 }
 
+/* Keep SQLite's text and extended result code. */
+static enum err failed(struct keystore_sqlite *s)
+{
+    snprintf(s->reason, sizeof s->reason, "%s (SQLite result %d)", sqlite3_errmsg(s->db),
+             sqlite3_extended_errcode(s->db));
+    return ERR_IO;
+}
+
 static enum err column_append(sqlite3_stmt *st, int at, struct buf *out)
 {
     const void *bytes = sqlite3_column_blob(st, at);
@@ -171,18 +181,18 @@ static enum err find(void *arg, const char *id, struct key_row *out, bool *found
     if (step == SQLITE_ROW)
         r = take_row(st, id, out);
     else if (step != SQLITE_DONE)
-        r = ERR_IO;
+        r = failed(s);
     sqlite3_reset(st);
     return r;
 }
 
-static enum err step_done(sqlite3_stmt *st)
+static enum err step_done(struct keystore_sqlite *s, sqlite3_stmt *st)
 {
-    int step = sqlite3_step(st);
+    enum err r = sqlite3_step(st) == SQLITE_DONE ? ERR_OK : failed(s);
 
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
-    return step == SQLITE_DONE ? ERR_OK : ERR_IO;
+    return r;
 }
 
 static enum err insert_both(struct keystore_sqlite *s, const struct key_row *row)
@@ -195,26 +205,25 @@ static enum err insert_both(struct keystore_sqlite *s, const struct key_row *row
     sqlite3_bind_int64(key, 4, row->material);
     bind_text(key, 5, buf_view(&row->description));
     bind_text(key, 6, buf_view(&row->policy));
-    enum err r = step_done(key);
+    enum err r = step_done(s, key);
     if (r != ERR_OK)
         return r;
     bind_text(material, 1, span_str(row->id));
     sqlite3_bind_int64(material, 2, row->material);
     sqlite3_bind_int64(material, 3, row->created_ms);
     sqlite3_bind_blob(material, 4, row->wrapped.ptr, (int)row->wrapped.len, SQLITE_STATIC);
-    return step_done(material);
+    return step_done(s, material);
 }
 
 static enum err insert(void *arg, const struct key_row *row)
 {
     struct keystore_sqlite *s = arg;
 
-    enum err r = run(s->db, "BEGIN IMMEDIATE");
-    if (r != ERR_OK)
-        return r;
-    r = insert_both(s, row);
-    if (r == ERR_OK)
-        r = run(s->db, "COMMIT");
+    if (run(s->db, "BEGIN IMMEDIATE") != ERR_OK)
+        return failed(s);
+    enum err r = insert_both(s, row);
+    if (r == ERR_OK && run(s->db, "COMMIT") != ERR_OK)
+        r = failed(s);
     if (r != ERR_OK)
         (void)run(s->db, "ROLLBACK");
     return r;
@@ -227,7 +236,7 @@ static enum err set_policy(void *arg, const char *id, struct span policy)
 
     bind_text(st, 1, span_str(id));
     bind_text(st, 2, policy);
-    enum err r = step_done(st);
+    enum err r = step_done(s, st);
     return r == ERR_OK && sqlite3_changes(s->db) != 1 ? ERR_INTERNAL : r;
 }
 
@@ -246,13 +255,24 @@ static enum err list(void *arg, const char *after, unsigned max, char (*ids)[KEY
             break;
         memcpy(ids[(*n)++], sqlite3_column_text(st, 0), KEY_ID_BYTES + 1);
     }
+    enum err r = step == SQLITE_DONE ? ERR_OK : failed(s);
     sqlite3_reset(st);
-    return step == SQLITE_DONE ? ERR_OK : ERR_IO;
+    return r;
+}
+
+static const char *reason(void *arg)
+{
+    const struct keystore_sqlite *s = arg;
+
+    return s->reason;
 }
 
 struct keystore keystore_sqlite_interface(struct keystore_sqlite *s)
 {
-    return (struct keystore){
-        .arg = s, .find = find, .insert = insert, .set_policy = set_policy, .list = list
-    };
+    return (struct keystore){ .arg = s,
+                              .find = find,
+                              .insert = insert,
+                              .set_policy = set_policy,
+                              .list = list,
+                              .reason = reason };
 }

@@ -244,6 +244,7 @@ enum err localkms_handle(struct localkms *k, const struct http1_head *head, stru
         .status = 200,
         .caller = "",
         .module_id = "",
+        .store_reason = "",
         .message = note->message,
         .explain = note->explain,
     };

@@ -55,8 +55,9 @@ struct localkms_note {
     char key_id[KEY_ID_BYTES + 1];
     bool attested, debug_enclave;
     const char *module_id;
-    struct buf message; /* as sent to the caller */
-    struct buf explain; /* of a refusal by policy: what decided, what would have matched */
+    const char *store_reason; /* the key store's own words about its failure, or "" */
+    struct buf message;       /* as sent to the caller */
+    struct buf explain;       /* of a refusal by policy: what decided, what would have matched */
 };
 
 #define LOCALKMS_NOTE_INIT                                                                         \

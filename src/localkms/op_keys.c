@@ -205,9 +205,11 @@ enum err op_create_key(struct call *c)
     if (r == ERR_OK && !in.policy.ptr)
         r = default_policy(c, &made);
     if (r == ERR_OK)
-        r = call_fail(c, vault_create(c->k->vault, in.description,
-                                      in.policy.ptr ? in.policy : buf_view(&made), c->now_ms,
-                                      &c->key));
+        r = call_fail_store(c,
+                            vault_create(c->k->vault, in.description,
+                                         in.policy.ptr ? in.policy : buf_view(&made), c->now_ms,
+                                         &c->key),
+                            STORE_WRITE);
     bool found = false;
     if (r == ERR_OK)
         r = call_find_key_by_id(c, c->key->row.id, &found);
@@ -270,7 +272,7 @@ static enum err put_list(struct call *c, const char *after, unsigned limit)
         return call_fail(c, ERR_NOMEM);
     enum err r = vault_list(c->k->vault, after, limit + 1, ids.all, &n);
     if (r != ERR_OK)
-        return call_fail(c, r);
+        return call_fail_store(c, r, STORE_READ);
     json_out_key(&c->out, "Keys");
     json_out_array(&c->out);
     for (unsigned i = 0; i < n && i < limit; i++)

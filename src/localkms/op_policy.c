@@ -119,6 +119,6 @@ enum err op_put_key_policy(struct call *c)
     if (r == ERR_OK)
         r = policy_take(c, in.policy, in.bypass, &compiled);
     if (r == ERR_OK)
-        r = call_fail(c, vault_set_policy(c->k->vault, c->key, in.policy));
+        r = call_fail_store(c, vault_set_policy(c->k->vault, c->key, in.policy), STORE_WRITE);
     return r;
 }

@@ -84,13 +84,21 @@ static inline enum err test_keystore_list(void *arg, const char *after, unsigned
     return s->broken ? ERR_IO : ERR_OK;
 }
 
+static inline const char *test_keystore_reason(void *arg)
+{
+    const struct test_keystore *s = arg;
+
+    return s->broken ? "the array is full of /paths" : "";
+}
+
 static inline struct keystore test_keystore_interface(struct test_keystore *s)
 {
     return (struct keystore){ .arg = s,
                               .find = test_keystore_find,
                               .insert = test_keystore_insert,
                               .set_policy = test_keystore_set_policy,
-                              .list = test_keystore_list };
+                              .list = test_keystore_list,
+                              .reason = test_keystore_reason };
 }
 
 static inline void test_keystore_clear(struct test_keystore *s)

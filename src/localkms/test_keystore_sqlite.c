@@ -1,6 +1,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,6 +118,8 @@ static void same_id_twice(void **state)
     insert(w, 1);
     fill(&row, 1);
     assert_int_equal(w->store.insert(w->store.arg, &row), ERR_IO);
+    assert_string_equal(w->store.reason(w->store.arg),
+                        "UNIQUE constraint failed: keys.id (SQLite result 1555)");
     insert(w, 2); /* the failed one holds no transaction open */
     assert_row(w, 1, "{\"a\":1}");
 }
@@ -192,6 +196,44 @@ static void second_user(void **state)
     assert_null(second);
 }
 
+/* No file may grow past the log's size of now: to SQLite that is a disk that takes no more. */
+static enum err when_full(struct world *w, bool policy)
+{
+    AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
+    struct rlimit before, tight;
+    struct stat wal;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s-wal", w->path);
+    fill(&row, 2);
+    assert_int_equal(stat(path, &wal), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight = (struct rlimit){ .rlim_cur = (rlim_t)wal.st_size, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    enum err r = policy ? w->store.set_policy(w->store.arg, "00000001-0000-4000-8000-000000000000",
+                                              SPAN_LIT("{\"b\":2}"))
+                        : w->store.insert(w->store.arg, &row);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    return r;
+}
+
+static void full_disk(void **state)
+{
+    static const char said[] = "disk I/O error (SQLite result 778)"; /* SQLITE_IOERR_WRITE */
+    struct world *w = *state;
+
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    insert(w, 1);
+    assert_string_equal(w->store.reason(w->store.arg), "");
+    assert_int_equal(when_full(w, false), ERR_IO);
+    assert_string_equal(w->store.reason(w->store.arg), said); /* not the rollback's */
+    insert(w, 2);                                             /* room again */
+    assert_int_equal(when_full(w, true), ERR_IO);
+    assert_string_equal(w->store.reason(w->store.arg), said);
+    assert_row(w, 1, "{\"a\":1}");
+    assert_row(w, 2, "{\"a\":1}");
+}
+
 static void other_files(void **state)
 {
     struct world *w = *state;
@@ -218,8 +260,8 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
     const struct CMUnitTest tests[] = {
-        CASE(rows),   CASE(same_id_twice), CASE(policies),    CASE(listing),
-        CASE(killed), CASE(second_user),   CASE(other_files),
+        CASE(rows),   CASE(same_id_twice), CASE(policies),  CASE(listing),
+        CASE(killed), CASE(second_user),   CASE(full_disk), CASE(other_files),
     };
 
     return cmocka_run_group_tests_name("keystore_sqlite", tests, NULL, NULL);

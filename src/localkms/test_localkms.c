@@ -311,13 +311,31 @@ static void store_fails(void **state)
 {
     (void)state;
 
+    static const struct {
+        const char *operation, *body, *message;
+    } cases[] = {
+        { "CreateKey", "{}", "The key store could not be written." },
+        { "PutKeyPolicy",
+          "{\"KeyId\":\"$KEY\",\"Policy\":\"{\\\"Version\\\":\\\"2012-10-17\\\",\\\"Statement\\\":["
+          "{\\\"Effect\\\":\\\"Allow\\\",\\\"Principal\\\":\\\"*\\\","
+          "\\\"Action\\\":\\\"kms:*\\\",\\\"Resource\\\":\\\"*\\\"}]}\"}",
+          "The key store could not be written." },
+        { "ListKeys", "{}", "The key store could not be read." },
+        { "DescribeKey", "{\"KeyId\":\"01234567-0123-4123-8123-0123456789ab\"}",
+          "The key store could not be read." },
+    };
+
     api_make_key(&api, NULL);
-    api.store->broken = true;
-    api_ask(&api, ADMIN, "CreateKey", "{}");
-    api_assert_fault(&api, "KMSInternalException", NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        api.store->broken = true;
+        api_ask(&api, ADMIN, cases[i].operation, cases[i].body);
+        api.store->broken = false;
+        api_assert_fault(&api, "KMSInternalException", cases[i].message);
+        assert_string_equal(api.note.store_reason, "the array is full of /paths");
+    }
     api_ask(&api, ADMIN, "ListKeys", "{}");
-    api_assert_fault(&api, "KMSInternalException", NULL);
-    api.store->broken = false;
+    api_assert_ok(&api, api.key_id);
+    assert_string_equal(api.note.store_reason, "");
 }
 
 static void states(void **state)

@@ -188,6 +188,7 @@ static void store_fails(void **state)
     assert_int_equal(vault_create(w->vault, SPAN_EMPTY, SPAN_LIT(POLICY("a")), 0, &key), ERR_IO);
     assert_int_equal(vault_find(w->vault, "1234abcd-12ab-34cd-56ef-1234567890ab", &key), ERR_IO);
     assert_null(key);
+    assert_string_equal(vault_store_reason(w->vault), "the array is full of /paths");
     w->rows.broken = false;
     assert_int_equal(vault_create(w->vault, SPAN_EMPTY, SPAN_LIT("{}"), 0, &key), ERR_MALFORMED);
     assert_int_equal(w->rows.n, 0);

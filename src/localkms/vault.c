@@ -276,3 +276,8 @@ enum err vault_list(struct vault *v, const char *after, unsigned max, char (*ids
 {
     return v->store.list(v->store.arg, after, max, ids, n);
 }
+
+const char *vault_store_reason(const struct vault *v)
+{
+    return v->store.reason ? v->store.reason(v->store.arg) : "";
+}

@@ -39,6 +39,9 @@ MUST_USE enum err vault_set_policy(struct vault *v, struct key *key, struct span
 MUST_USE enum err vault_list(struct vault *v, const char *after, unsigned max,
                              char (*ids)[KEY_ID_BYTES + 1], unsigned *n);
 
+/* What the store says about the last ERR_IO, for a log; "": nothing. Lives until the next call. */
+const char *vault_store_reason(const struct vault *v);
+
 /* A random UUID (RFC 4122 version 4) and a NUL. */
 MUST_USE enum err uuid_new(struct crypto *cx, char out[static KEY_ID_BYTES + 1]);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """nitroseal-kms from outside: its folder, its refusals to start, HTTPS with keep-alive and pipelining, reload, end,
 and that whatever it acknowledged is there after kill -9. TAP."""
-import base64, http.client, json, os, random, signal, socket, ssl, stat, threading, time
+import base64, http.client, json, os, random, resource, signal, socket, ssl, stat, subprocess, threading, time
 
 import lib
 from lib import check
@@ -203,6 +203,31 @@ check(not bad, "every ciphertext opens", bad)
 bad = [arn for arn, (text, blob, policy) in kept.items()
        if policy and kms.call(admin, "GetKeyPolicy", KeyId=arn)["Policy"] != policy]
 check(not bad, "every policy that was acknowledged is there", bad)
+
+# --- a full disk ------------------------------------------------------------------------------------------------------
+
+# No file of this one may grow any more, which to its database is a disk without room (SIGXFSZ is ignored, as in Python).
+# Its log is a pipe, so that it can say so.
+full = os.path.join(folder, "full")
+p = subprocess.Popen([os.path.join(lib.BIN, "nitroseal-kms"), "--state", full, "--principals", principals_file], env=lib.CLEAN,
+                     stderr=subprocess.PIPE, restore_signals=False)
+lib.until(lambda: p.poll() is not None or os.path.exists(os.path.join(full, "port")), what="nitroseal-kms")
+kms_full = lib.Kms(full)
+first = kms_full.call(admin, "CreateKey")["KeyMetadata"]["Arn"]
+resource.prlimit(p.pid, resource.RLIMIT_FSIZE, (os.path.getsize(os.path.join(full, "keys.db-wal")), resource.RLIM_INFINITY))
+policy = json.dumps({"Version": "2012-10-17", "Statement": everything_for(admin)})
+said = [fault(kms_full.call, admin, "CreateKey"), fault(kms_full.call, admin, "PutKeyPolicy", KeyId=first, PolicyName="default", Policy=policy)]
+check(said == [("KMSInternalException", "The key store could not be written.")] * 2, "a full disk: the client learns what failed", said)
+check(len(kms_full.call(admin, "ListKeys")["Keys"]) == 1 and policy != kms_full.call(admin, "GetKeyPolicy", KeyId=first)["Policy"],
+      "a full disk: nothing of it happened, and what is there can be read")
+resource.prlimit(p.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+kms_full.call(admin, "CreateKey")
+check(len(kms_full.call(admin, "ListKeys")["Keys"]) == 2, "room again: it works again")
+p.send_signal(signal.SIGTERM)
+lines = p.communicate(timeout=15)[1].decode().splitlines()
+told = [line for line in lines if "KMSInternalException" in line]
+check(p.returncode == 0 and len(told) == 2 and all('store="disk I/O error (SQLite result 778)"' in line for line in told),
+      "a full disk: SQLite's own words are in the log", told or lines)
 
 # --- the end ----------------------------------------------------------------------------------------------------------
 

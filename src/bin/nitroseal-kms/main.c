@@ -100,7 +100,7 @@ static void note_log(const struct kms *k)
               LOG_STR("error", n->error), LOG_STR("caller", n->caller), LOG_STR("key", n->key_id),
               LOG_STR("attested", n->attested ? n->debug_enclave ? "debug" : "yes" : "no"),
               LOG_STR("module", n->module_id ? n->module_id : ""),
-              LOG_STR("request_id", n->request_id),
+              LOG_STR("request_id", n->request_id), LOG_STR("store", n->store_reason),
               LOG_SPAN("message", n->message.len ? buf_view(&n->message) : SPAN_LIT("")));
     if (k->explain && n->explain.len)
         log_event(LOG_INFO, "explanation", LOG_STR("request_id", n->request_id),
