@@ -79,7 +79,7 @@ MUST_USE enum err call_find_key_by_id(struct call *c, const char *id, bool *foun
 /* One more key of the request context; views must live as long as the call. */
 void call_fact(struct call *c, struct span key, struct span value);
 /* "kms:KeySpec" and so on; added by itself where the operation has a key. */
-void call_key_facts(struct call *c);
+void call_key_facts(struct call *c, enum key_spec spec);
 /* "kms:EncryptionContext:..." and the algorithm: for the operations that encrypt. */
 MUST_USE enum err call_crypto_facts(struct call *c);
 /* Ask the policies; AccessDeniedException. Uses c->key if there is one. Then DryRun, if wanted. */
@@ -87,6 +87,8 @@ MUST_USE enum err call_authorize(struct call *c, const char *action);
 /* Would this policy let this caller put another one later? MalformedPolicyDocumentException. */
 MUST_USE enum err call_check_lockout(struct call *c, const struct policy *key_policy,
                                      struct span resource);
+/* The key has to be of this usage for the operation; InvalidKeyUsageException. */
+MUST_USE enum err call_check_usage(struct call *c, const char *usage, const char *operation);
 /* The key has to be enabled, after it was authorised. */
 MUST_USE enum err call_check_state(struct call *c);
 
@@ -100,5 +102,7 @@ call_fn op_create_key, op_describe_key, op_list_keys; /* op_keys.c */
 call_fn op_get_key_policy, op_put_key_policy;         /* op_policy.c */
 call_fn op_encrypt, op_decrypt;                       /* op_crypt.c */
 call_fn op_generate_data_key, op_generate_random;     /* op_generate.c */
+call_fn op_generate_data_key_pair;                    /* op_pair.c */
+call_fn op_derive_shared_secret, op_get_public_key;   /* op_agree.c */
 
 #endif

@@ -13,10 +13,10 @@ void call_fact(struct call *c, struct span key, struct span value)
     c->n_facts++;
 }
 
-void call_key_facts(struct call *c)
+void call_key_facts(struct call *c, enum key_spec spec)
 {
-    call_fact(c, SPAN_LIT("kms:KeySpec"), SPAN_LIT("SYMMETRIC_DEFAULT"));
-    call_fact(c, SPAN_LIT("kms:KeyUsage"), SPAN_LIT("ENCRYPT_DECRYPT"));
+    call_fact(c, SPAN_LIT("kms:KeySpec"), span_str(key_spec_name(spec)));
+    call_fact(c, SPAN_LIT("kms:KeyUsage"), span_str(key_spec_usage(spec)));
     call_fact(c, SPAN_LIT("kms:KeyOrigin"), SPAN_LIT("AWS_KMS"));
     call_fact(c, SPAN_LIT("kms:MultiRegion"), SPAN_LIT("false"));
 }
@@ -70,7 +70,7 @@ static void common_facts(struct call *c, const char *arn)
     call_fact(c, SPAN_LIT("aws:SecureTransport"), SPAN_LIT("true"));
     call_fact(c, SPAN_LIT("aws:RequestedRegion"), span_str(c->k->region));
     if (c->key)
-        call_key_facts(c);
+        call_key_facts(c, c->key->row.spec);
 }
 
 static struct access_question question(const struct call *c, const char *action,
@@ -137,6 +137,16 @@ enum err call_check_lockout(struct call *c, const struct policy *key_policy, str
                                            : fault_set(&c->fault, FAULT_MALFORMED_POLICY,
                                                        "The new key policy will not allow you to "
                                                        "update the key policy in the future.");
+}
+
+enum err call_check_usage(struct call *c, const char *usage, const char *operation)
+{
+    const char *own = key_spec_usage(c->key->row.spec);
+
+    if (strcmp(own, usage) == 0)
+        return ERR_OK;
+    return fault_set(&c->fault, FAULT_INVALID_KEY_USAGE,
+                     "%s key usage is %s which is not valid for %s.", c->key_arn, own, operation);
 }
 
 enum err call_check_state(struct call *c)

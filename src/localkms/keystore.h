@@ -7,10 +7,11 @@
 #define LOCALKMS_KEYSTORE_H
 
 #include "base/buf.h"
+#include "localkms/key_spec.h"
 
 enum {
     KEY_ID_BYTES = 36,                /* a UUID, or "mrk-" and 32 digits */
-    KEY_MATERIAL_BYTES = 32,          /* AES-256 */
+    KEY_MATERIAL_BYTES = 32,          /* AES-256, or the seed of an agreement key */
     KEY_WRAPPED_BYTES = 12 + 32 + 16, /* IV, material, tag: see vault.h */
     KEY_DESCRIPTION_MAX_BYTES = 8192,
 };
@@ -27,13 +28,15 @@ struct key_row {
     char id[KEY_ID_BYTES + 1];
     int64_t created_ms; /* unix */
     enum key_state state;
+    enum key_spec spec;
     uint32_t material; /* number of the current one, from 1 */
     struct buf description, policy;
     struct buf wrapped; /* the current material, KEY_WRAPPED_BYTES */
 };
 
 #define KEY_ROW_INIT                                                                               \
-    ((struct key_row){ .description = BUF_INIT(KEY_DESCRIPTION_MAX_BYTES),                         \
+    ((struct key_row){ .spec = KEY_SYMMETRIC,                                                      \
+                       .description = BUF_INIT(KEY_DESCRIPTION_MAX_BYTES),                         \
                        .policy = BUF_INIT(32768),                                                  \
                        .wrapped = BUF_INIT(KEY_WRAPPED_BYTES) })
 

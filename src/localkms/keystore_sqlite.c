@@ -9,11 +9,12 @@ enum { REASON_BYTES = 192, BUSY_MS = 500, APPLICATION_ID = 0x4e534b4d /* "NSKM" 
 enum statement { SQL_FIND, SQL_INSERT, SQL_INSERT_MATERIAL, SQL_SET_POLICY, SQL_LIST, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
-    [SQL_FIND] = "SELECT k.created_ms, k.state, k.material, k.description, k.policy, m.wrapped "
+    [SQL_FIND] = "SELECT k.created_ms, k.state, k.material, k.description, k.policy, "
+                 "m.wrapped, k.spec "
                  "FROM keys k JOIN materials m ON m.key_id = k.id AND m.number = k.material "
                  "WHERE k.id = ?1",
-    [SQL_INSERT] = "INSERT INTO keys (id, created_ms, state, material, description, policy) "
-                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQL_INSERT] = "INSERT INTO keys (id, created_ms, state, material, description, policy, spec) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SQL_INSERT_MATERIAL] = "INSERT INTO materials (key_id, number, created_ms, wrapped) "
                             "VALUES (?1, ?2, ?3, ?4)",
     [SQL_SET_POLICY] = "UPDATE keys SET policy = ?2 WHERE id = ?1",
@@ -23,14 +24,20 @@ static const char *const texts[STATEMENTS] = {
 static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE keys (id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL, state INTEGER NOT NULL,"
-    " material INTEGER NOT NULL, description TEXT NOT NULL, policy TEXT NOT NULL)"
+    " material INTEGER NOT NULL, description TEXT NOT NULL, policy TEXT NOT NULL,"
+    " spec INTEGER NOT NULL DEFAULT 1)"
     " STRICT, WITHOUT ROWID;"
     "CREATE TABLE materials (key_id TEXT NOT NULL REFERENCES keys (id), number INTEGER NOT NULL,"
     " created_ms INTEGER NOT NULL, wrapped BLOB NOT NULL, PRIMARY KEY (key_id, number))"
     " STRICT, WITHOUT ROWID;"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "PRAGMA application_id = 1314081613;"
     "COMMIT;";
+
+static const char to_schema_2[] = "BEGIN IMMEDIATE;"
+                                  "ALTER TABLE keys ADD COLUMN spec INTEGER NOT NULL DEFAULT 1;"
+                                  "PRAGMA user_version = 2;"
+                                  "COMMIT;";
 
 struct keystore_sqlite {
     sqlite3 *db;
@@ -70,7 +77,9 @@ static enum err check_schema(sqlite3 *db, struct why *why)
                                          : why_fail(why, ERR_IO, "schema cannot be made", 0);
     if (application != APPLICATION_ID || version < 1)
         return why_fail(why, ERR_MALFORMED, "database of another program", 0);
-    return version == KEYSTORE_SCHEMA
+    if (version == 1 && run(db, to_schema_2) != ERR_OK)
+        return why_fail(why, ERR_IO, "schema cannot be brought up to date", 0);
+    return version <= KEYSTORE_SCHEMA
                ? ERR_OK
                : why_fail(why, ERR_UNSUPPORTED, "database of a newer version", 0);
 }
@@ -161,6 +170,10 @@ static enum err take_row(sqlite3_stmt *st, const char *id, struct key_row *out)
     out->created_ms = sqlite3_column_int64(st, 0);
     out->state = (enum key_state)sqlite3_column_int(st, 1);
     out->material = (uint32_t)sqlite3_column_int64(st, 2);
+    int spec = sqlite3_column_int(st, 6);
+    if (spec < KEY_SYMMETRIC || spec > KEY_ECC_NIST_P521)
+        return ERR_IO;
+    out->spec = (enum key_spec)spec;
     enum err r = column_append(st, 3, &out->description);
     if (r == ERR_OK)
         r = column_append(st, 4, &out->policy);
@@ -205,6 +218,7 @@ static enum err insert_both(struct keystore_sqlite *s, const struct key_row *row
     sqlite3_bind_int64(key, 4, row->material);
     bind_text(key, 5, buf_view(&row->description));
     bind_text(key, 6, buf_view(&row->policy));
+    sqlite3_bind_int(key, 7, (int)row->spec);
     enum err r = step_done(s, key);
     if (r != ERR_OK)
         return r;

@@ -11,7 +11,7 @@
 
 struct keystore_sqlite;
 
-enum { KEYSTORE_SCHEMA = 1 };
+enum { KEYSTORE_SCHEMA = 2 }; /* 1: keys had no kind; brought up to date when opened */
 
 /* Opens or makes the database. ERR_IO (SQLite's reason in *why), ERR_UNSUPPORTED: the file is of a
  * newer schema, ERR_MALFORMED: a file of something else. */

@@ -18,11 +18,14 @@ static const struct operation {
 } operations[] = {
     { "CreateKey", op_create_key, false },
     { "Decrypt", op_decrypt, false },
+    { "DeriveSharedSecret", op_derive_shared_secret, false },
     { "DescribeKey", op_describe_key, false },
     { "Encrypt", op_encrypt, false },
     { "GenerateDataKey", op_generate_data_key, false },
+    { "GenerateDataKeyPair", op_generate_data_key_pair, false },
     { "GenerateRandom", op_generate_random, false },
     { "GetKeyPolicy", op_get_key_policy, false },
+    { "GetPublicKey", op_get_public_key, false },
     { "ListKeys", op_list_keys, false },
     { "PutKeyPolicy", op_put_key_policy, true },
 };

@@ -94,6 +94,8 @@ enum err op_encrypt(struct call *c)
     if (r == ERR_OK)
         r = call_authorize(c, "kms:Encrypt");
     if (r == ERR_OK)
+        r = call_check_usage(c, "ENCRYPT_DECRYPT", "Encrypt");
+    if (r == ERR_OK)
         r = call_check_state(c);
     if (r == ERR_OK && !is_symmetric(in.algorithm))
         r = fault_set(&c->fault, FAULT_INVALID_KEY_USAGE,
@@ -162,6 +164,8 @@ enum err op_decrypt(struct call *c)
         r = call_crypto_facts(c);
     if (r == ERR_OK)
         r = call_authorize(c, "kms:Decrypt");
+    if (r == ERR_OK)
+        r = call_check_usage(c, "ENCRYPT_DECRYPT", "Decrypt");
     if (r == ERR_OK)
         r = call_check_state(c);
     if (r == ERR_OK && !is_symmetric(in.algorithm))

@@ -95,6 +95,8 @@ enum err op_generate_data_key(struct call *c)
     if (r == ERR_OK)
         r = call_authorize(c, "kms:GenerateDataKey");
     if (r == ERR_OK)
+        r = call_check_usage(c, "ENCRYPT_DECRYPT", "GenerateDataKey");
+    if (r == ERR_OK)
         r = call_check_state(c);
     return r == ERR_OK ? data_key_answer(c, (size_t)in.bytes) : r;
 }

@@ -11,6 +11,7 @@ struct create {
     struct span description, policy, usage, spec, old_spec, origin;
     bool bypass, multi_region;
     struct policy *compiled;
+    enum key_spec kind;
 };
 
 static void create_clear(struct create *in)
@@ -76,31 +77,50 @@ static enum err create_constraints(struct call *c, const struct create *in)
     return checks_end(&check, &c->fault);
 }
 
-/* What the service model has and this program has not (yet) is refused, not passed over. */
-static enum err create_supported(struct call *c, const struct create *in)
+/* Of the kinds that there are here, each with its one usage. */
+static enum err create_kind(struct call *c, struct create *in)
 {
-    static const char *const others[] = { "CustomKeyStoreId", "XksKeyId" };
-    struct span spec = in->spec.ptr ? in->spec : in->old_spec, value = SPAN_EMPTY,
-                tags = SPAN_EMPTY;
+    struct span spec = in->spec.ptr ? in->spec : in->old_spec;
 
-    if (spec.ptr && !span_is(spec, "SYMMETRIC_DEFAULT"))
+    if (!spec.ptr)
+        spec = SPAN_LIT("SYMMETRIC_DEFAULT");
+    if (!key_spec_by_name(spec, &in->kind))
         return fault_set(&c->fault, FAULT_UNSUPPORTED, "KeySpec %.*s is not supported here.",
                          (int)spec.len, (const char *)spec.ptr);
-    if (in->usage.ptr && !span_is(in->usage, "ENCRYPT_DECRYPT"))
+    if (!in->usage.ptr && key_spec_is_agreement(in->kind))
         return fault_set(&c->fault, FAULT_VALIDATION,
-                         "KeyUsage %.*s is not compatible with KeySpec SYMMETRIC_DEFAULT",
-                         (int)in->usage.len, (const char *)in->usage.ptr);
+                         "You must specify a KeyUsage value for all KMS keys except for symmetric "
+                         "encryption keys.");
+    if (!in->usage.ptr || span_is(in->usage, key_spec_usage(in->kind)))
+        return ERR_OK;
+    if (key_spec_is_agreement(in->kind) && span_is(in->usage, "SIGN_VERIFY"))
+        return fault_set(&c->fault, FAULT_UNSUPPORTED,
+                         "KeyUsage SIGN_VERIFY is not supported here.");
+    return fault_set(&c->fault, FAULT_VALIDATION,
+                     "KeyUsage %.*s is not compatible with KeySpec %.*s", (int)in->usage.len,
+                     (const char *)in->usage.ptr, (int)spec.len, (const char *)spec.ptr);
+}
+
+/* What the service model has and this program has not (yet) is refused, not passed over. */
+static enum err create_supported(struct call *c, struct create *in)
+{
+    static const char *const others[] = { "CustomKeyStoreId", "XksKeyId" };
+    struct span value = SPAN_EMPTY, tags = SPAN_EMPTY;
+
+    enum err r = create_kind(c, in);
+    if (r != ERR_OK)
+        return r;
     if (in->multi_region || (in->origin.ptr && !span_is(in->origin, "AWS_KMS")))
         return fault_set(&c->fault, FAULT_UNSUPPORTED,
                          "Only Origin AWS_KMS and single-Region keys are supported here.");
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        enum err r = input_string(&c->in, others[i], &value, &c->fault);
+        r = input_string(&c->in, others[i], &value, &c->fault);
         if (r == ERR_OK && value.ptr)
             r = fault_set(&c->fault, FAULT_UNSUPPORTED, "%s is not supported here.", others[i]);
         if (r != ERR_OK)
             return r;
     }
-    enum err r = input_list(&c->in, "Tags", &tags, &c->fault);
+    r = input_list(&c->in, "Tags", &tags, &c->fault);
     if (r == ERR_OK && tags.ptr) {
         struct json_in j = json_in_init(tags);
         json_in_array(&j);
@@ -141,31 +161,40 @@ static const char *state_name(enum key_state state)
     return "Unavailable";
 }
 
-/* The member set of a fresh symmetric key (kms-recipient section 4). */
+static void put_algorithms(struct json_out *out, enum key_spec spec)
+{
+    bool agrees = key_spec_is_agreement(spec);
+
+    json_out_key(out, agrees ? "KeyAgreementAlgorithms" : "EncryptionAlgorithms");
+    json_out_array(out);
+    json_out_string(out, agrees ? SPAN_LIT("ECDH") : SPAN_LIT("SYMMETRIC_DEFAULT"));
+    json_out_array_end(out);
+}
+
+/* The member set of a fresh key (kms-recipient section 4, of a symmetric one). */
 static void put_metadata(struct call *c)
 {
     struct json_out *out = &c->out;
     const struct key_row *row = &c->key->row;
+    struct span spec = span_str(key_spec_name(row->spec));
 
     json_out_key(out, "KeyMetadata");
     json_out_object(out);
     put_text(out, "AWSAccountId", span_str(c->k->account));
     put_text(out, "Arn", span_str(c->key_arn));
     put_time(out, "CreationDate", row->created_ms);
-    call_put_key_material_id(c, "CurrentKeyMaterialId");
-    put_text(out, "CustomerMasterKeySpec", SPAN_LIT("SYMMETRIC_DEFAULT"));
+    if (!key_spec_is_agreement(row->spec))
+        call_put_key_material_id(c, "CurrentKeyMaterialId");
+    put_text(out, "CustomerMasterKeySpec", spec);
     put_text(out, "Description", buf_view(&row->description));
     json_out_key(out, "Enabled");
     json_out_bool(out, row->state == KEY_ENABLED);
-    json_out_key(out, "EncryptionAlgorithms");
-    json_out_array(out);
-    json_out_string(out, SPAN_LIT("SYMMETRIC_DEFAULT"));
-    json_out_array_end(out);
+    put_algorithms(out, row->spec);
     put_text(out, "KeyId", span_str(row->id));
     put_text(out, "KeyManager", SPAN_LIT("CUSTOMER"));
-    put_text(out, "KeySpec", SPAN_LIT("SYMMETRIC_DEFAULT"));
+    put_text(out, "KeySpec", spec);
     put_text(out, "KeyState", span_str(state_name(row->state)));
-    put_text(out, "KeyUsage", SPAN_LIT("ENCRYPT_DECRYPT"));
+    put_text(out, "KeyUsage", span_str(key_spec_usage(row->spec)));
     json_out_key(out, "MultiRegion");
     json_out_bool(out, false);
     put_text(out, "Origin", SPAN_LIT("AWS_KMS"));
@@ -196,7 +225,7 @@ enum err op_create_key(struct call *c)
         r = create_supported(c, &in);
     if (r != ERR_OK)
         return r;
-    call_key_facts(c);
+    call_key_facts(c, in.kind);
     call_fact(c, SPAN_LIT("kms:BypassPolicyLockoutSafetyCheck"),
               in.bypass ? SPAN_LIT("true") : SPAN_LIT("false"));
     r = call_authorize(c, "kms:CreateKey");
@@ -206,9 +235,9 @@ enum err op_create_key(struct call *c)
         r = default_policy(c, &made);
     if (r == ERR_OK)
         r = call_fail_store(c,
-                            vault_create(c->k->vault, in.description,
-                                         in.policy.ptr ? in.policy : buf_view(&made), c->now_ms,
-                                         &c->key),
+                            vault_create_spec(c->k->vault, in.kind, in.description,
+                                              in.policy.ptr ? in.policy : buf_view(&made),
+                                              c->now_ms, &c->key),
                             STORE_WRITE);
     bool found = false;
     if (r == ERR_OK)

@@ -19,6 +19,7 @@ static inline enum err test_keystore_copy(const struct key_row *from, struct key
     memcpy(to->id, from->id, sizeof to->id);
     to->created_ms = from->created_ms;
     to->state = from->state;
+    to->spec = from->spec;
     to->material = from->material;
     enum err r = buf_append(&to->description, buf_view(&from->description));
     if (r == ERR_OK)

@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -91,6 +92,62 @@ static void assert_row(struct world *w, unsigned i, const char *policy)
     t_assert_span(buf_view(&got.description), buf_view(&want.description));
     t_assert_buf(&got.policy, policy);
     t_assert_span(buf_view(&got.wrapped), buf_view(&want.wrapped));
+}
+
+/* The kind of a key is kept. */
+static void kinds(void **state)
+{
+    struct world *w = *state;
+
+    for (unsigned i = KEY_SYMMETRIC; i <= KEY_ECC_NIST_P521; i++) {
+        AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
+        AUTO(key_row_clear) struct key_row got = KEY_ROW_INIT;
+        bool found = false;
+        fill(&row, i);
+        row.spec = (enum key_spec)i;
+        assert_int_equal(w->store.insert(w->store.arg, &row), ERR_OK);
+        assert_int_equal(w->store.find(w->store.arg, row.id, &got, &found), ERR_OK);
+        assert_int_equal(got.spec, i);
+    }
+}
+
+static void sql(struct world *w, const char *text)
+{
+    sqlite3 *db = NULL;
+
+    keystore_sqlite_close(w->db);
+    w->db = NULL;
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* A database from before there were kinds: its keys are symmetric. One of the future is left alone,
+ * and so is a key of a kind that we do not know. */
+static void schemas(void **state)
+{
+    struct world *w = *state;
+    AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
+    AUTO(key_row_clear) struct key_row got = KEY_ROW_INIT;
+    struct why why = { 0 };
+    bool found = false;
+
+    insert(w, 1);
+    sql(w, "ALTER TABLE keys DROP COLUMN spec; PRAGMA user_version = 1");
+    reopen(w);
+    assert_row(w, 1, "{\"a\":1}");
+    fill(&row, 1);
+    assert_int_equal(w->store.find(w->store.arg, row.id, &got, &found), ERR_OK);
+    assert_int_equal(got.spec, KEY_SYMMETRIC);
+    reopen(w);
+    assert_row(w, 1, "{\"a\":1}");
+    sql(w, "UPDATE keys SET spec = 5");
+    reopen(w);
+    AUTO(key_row_clear) struct key_row unknown = KEY_ROW_INIT;
+    assert_int_equal(w->store.find(w->store.arg, row.id, &unknown, &found), ERR_IO);
+    sql(w, "PRAGMA user_version = 3");
+    assert_int_equal(keystore_sqlite_open(w->path, &w->db, &why), ERR_UNSUPPORTED);
+    assert_string_equal(why.what, "database of a newer version");
 }
 
 static void rows(void **state)
@@ -260,8 +317,8 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
     const struct CMUnitTest tests[] = {
-        CASE(rows),   CASE(same_id_twice), CASE(policies),  CASE(listing),
-        CASE(killed), CASE(second_user),   CASE(full_disk), CASE(other_files),
+        CASE(rows),    CASE(kinds),  CASE(schemas),     CASE(same_id_twice), CASE(policies),
+        CASE(listing), CASE(killed), CASE(second_user), CASE(full_disk),     CASE(other_files),
     };
 
     return cmocka_run_group_tests_name("keystore_sqlite", tests, NULL, NULL);

@@ -5,7 +5,7 @@
 #include "base/hex.h"
 #include "crypto/aead.h"
 
-enum { BUCKETS = 256, WRAP_AAD_BYTES = KEY_ID_BYTES + 4 };
+enum { BUCKETS = 256, WRAP_AAD_BYTES = KEY_ID_BYTES + 5 };
 
 struct vault {
     struct crypto *cx;
@@ -104,11 +104,14 @@ static void keep(struct vault *v, struct key *key)
     v->kept++;
 }
 
-static void wrap_aad(const struct key_row *row, uint8_t out[static WRAP_AAD_BYTES])
+/* The kind came later: symmetric keys are wrapped as they were before. */
+static struct span wrap_aad(const struct key_row *row, uint8_t out[static WRAP_AAD_BYTES])
 {
     memcpy(out, row->id, KEY_ID_BYTES);
     for (unsigned i = 0; i < 4; i++)
         out[KEY_ID_BYTES + i] = (uint8_t)(row->material >> (24 - 8 * i));
+    out[WRAP_AAD_BYTES - 1] = (uint8_t)row->spec;
+    return span_of(out, row->spec == KEY_SYMMETRIC ? WRAP_AAD_BYTES - 1 : WRAP_AAD_BYTES);
 }
 
 static enum err wrap(struct vault *v, struct key *key)
@@ -121,9 +124,8 @@ static enum err wrap(struct vault *v, struct key *key)
         r = rng_bytes(v->cx, room, GCM_IV_BYTES);
     if (r != ERR_OK)
         return r;
-    wrap_aad(&key->row, aad);
     r = aes256gcm_seal(v->cx, secret_view(&v->master_key), span_of(room, GCM_IV_BYTES),
-                       SPAN_ARRAY(aad), secret_view(&key->material), room + GCM_IV_BYTES,
+                       wrap_aad(&key->row, aad), secret_view(&key->material), room + GCM_IV_BYTES,
                        room + GCM_IV_BYTES + KEY_MATERIAL_BYTES);
     if (r == ERR_OK)
         buf_commit(&key->row.wrapped, KEY_WRAPPED_BYTES);
@@ -140,9 +142,8 @@ static enum err unwrap(struct vault *v, struct key *key)
     enum err r = secret_new(KEY_MATERIAL_BYTES, &key->material);
     if (r != ERR_OK)
         return r;
-    wrap_aad(&key->row, aad);
     return aes256gcm_open(v->cx, secret_view(&v->master_key), span_sub(in, 0, GCM_IV_BYTES),
-                          SPAN_ARRAY(aad), span_sub(in, GCM_IV_BYTES, KEY_MATERIAL_BYTES),
+                          wrap_aad(&key->row, aad), span_sub(in, GCM_IV_BYTES, KEY_MATERIAL_BYTES),
                           span_from(in, GCM_IV_BYTES + KEY_MATERIAL_BYTES), key->material.ptr);
 }
 
@@ -235,10 +236,17 @@ static enum err fill(struct vault *v, struct key *key, struct span description, 
 enum err vault_create(struct vault *v, struct span description, struct span policy, int64_t now_ms,
                       struct key **out)
 {
+    return vault_create_spec(v, KEY_SYMMETRIC, description, policy, now_ms, out);
+}
+
+enum err vault_create_spec(struct vault *v, enum key_spec spec, struct span description,
+                           struct span policy, int64_t now_ms, struct key **out)
+{
     AUTO(key_freep) struct key *key = key_new();
 
     if (!key)
         return ERR_NOMEM;
+    key->row.spec = spec;
     enum err r = fill(v, key, description, policy, now_ms);
     if (r == ERR_OK)
         r = v->store.insert(v->store.arg, &key->row);

@@ -1,8 +1,9 @@
 /* vault.h - keys in use: rows of the store with policy compiled and material unwrapped, kept for
  * the next request.
  *
- * Material is wrapped with AES-256-GCM under the master key, with key id and material number as
- * additional data, so a row cannot stand in for another. One thread.
+ * Material is wrapped with AES-256-GCM under the master key, with key id, material number
+ * and, if it is not symmetric, kind as additional data, so a row cannot stand in for another. One
+ * thread.
  */
 #ifndef LOCALKMS_VAULT_H
 #define LOCALKMS_VAULT_H
@@ -31,10 +32,13 @@ void vault_free(struct vault *v); /* NULL is fine */
 /* *out is NULL if there is no such key; else it lives until the next call here. ERR_VERIFY: the
  * material does not unwrap (another master key, or a damaged row). ERR_IO, ERR_NOMEM. */
 MUST_USE enum err vault_find(struct vault *v, const char *id, struct key **out);
-/* A new enabled key with fresh material, stored. *out as with vault_find(). ERR_MALFORMED: `policy`
- * was not checked before. */
+/* A new enabled symmetric key with fresh material, stored. *out as with vault_find().
+ * ERR_MALFORMED: `policy` was not checked before. */
 MUST_USE enum err vault_create(struct vault *v, struct span description, struct span policy,
                                int64_t now_ms, struct key **out);
+/* The same of another kind. */
+MUST_USE enum err vault_create_spec(struct vault *v, enum key_spec spec, struct span description,
+                                    struct span policy, int64_t now_ms, struct key **out);
 MUST_USE enum err vault_set_policy(struct vault *v, struct key *key, struct span policy);
 MUST_USE enum err vault_list(struct vault *v, const char *after, unsigned max,
                              char (*ids)[KEY_ID_BYTES + 1], unsigned *n);

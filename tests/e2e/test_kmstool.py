@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """kmstool_enclave_cli as scripts call it: every row of the original's behaviour (options, parser, errors, output,
 statuses), then what it does beyond, against the local stack. TAP."""
-import base64, concurrent.futures, json, os, signal, socket, subprocess, threading, time
+import base64, concurrent.futures, json, os, socket, subprocess, time
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 import lib
 from lib import check
@@ -13,12 +16,11 @@ if missing := lib.missing_programs(["nitroseal-nsm", "nitroseal-kms", "vsock-pro
 CONTEXT = {"purpose": "测试", "a=b": "c=d", "quote\"": "\\"}
 
 
-def allowed(stack):
-    """The key's policy: everything of the five operations, attested by the image; the last two need not name a key."""
+def attested(stack, actions):
+    """A statement that lets `app` do this attested by the image only."""
     pcrs = {k: v for k, v in stack.measured().items() if k in ("PCR0", "PCR1", "PCR2")}
-    condition = {f"kms:RecipientAttestation:{name}": value for name, value in pcrs.items()}
-    return [{"Sid": "more", "Effect": "Allow", "Principal": {"AWS": stack.app.arn}, "Resource": "*",
-             "Action": ["kms:GenerateDataKeyPair", "kms:DeriveSharedSecret"], "Condition": {"StringEqualsIgnoreCase": condition}}]
+    return {"Sid": "more", "Effect": "Allow", "Principal": {"AWS": stack.app.arn}, "Resource": "*", "Action": actions,
+            "Condition": {"StringEqualsIgnoreCase": {f"kms:RecipientAttestation:{n}": v for n, v in pcrs.items()}}}
 
 
 stack = lib.Stack()
@@ -28,6 +30,8 @@ stack.start_nsm()
 stack.start_kms()
 stack.make_key()
 stack.start_proxy()
+stack.kms.call(stack.admin, "PutKeyPolicy", KeyId=stack.arn, Policy=stack.policy(
+    {k: v for k, v in stack.measured().items() if k in ("PCR0", "PCR1", "PCR2")}, [attested(stack, ["kms:GenerateDataKeyPair"])]))
 
 # What an image would have in its environment; no credentials.
 PLACE = {"NITROSEAL_VSOCK": "unix:" + stack.v, "NITROSEAL_NSM": "unix:" + stack.path("nsm.sock"),
@@ -221,6 +225,66 @@ code, out, err = lib.run(TOOL, "genrandom", "-l", "3", "--vsock", PLACE["NITROSE
                          PLACE["NITROSEAL_CA_FILE"], "--endpoint", PLACE["AWS_ENDPOINT_URL_KMS"], "--proxy-cid", "3", env=stack.app.env())
 check(code == 0, "everything by options", err)
 
+# --- key pairs and shared secrets -------------------------------------------------------------------------------------
+
+PAIR_SPECS = {"RSA_2048": (rsa.RSAPrivateKey, 2048), "RSA-3072": (rsa.RSAPrivateKey, 3072), "RSA_4096": (rsa.RSAPrivateKey, 4096),
+              "ECC_NIST_P256": ("secp256r1", 256), "ECC-NIST-P384": ("secp384r1", 384), "ECC_NIST_P521": ("secp521r1", 521),
+              "ECC_SECG_P256K1": ("secp256k1", 256), "ECC_NIST_EDWARDS25519": (ed25519.Ed25519PrivateKey, 0)}
+
+
+def is_pair(spec, private, public):
+    """Both halves are of the kind, and belong together."""
+    kind, bits = PAIR_SPECS[spec]
+    key = serialization.load_der_private_key(private, None)
+    right = key.curve.name == kind if isinstance(kind, str) else isinstance(key, kind)
+    return right and (not bits or key.key_size == bits) and key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo) == public
+
+
+for spec in PAIR_SPECS:
+    status, out, err = asked("genkeypair", "--key-id", stack.arn, "--key-spec", spec)
+    lines = out.split("\n")
+    if not check(status == 0 and [l.split(": ")[0] for l in lines] == ["CIPHERTEXT", "PLAINTEXT", "PUBLIC_KEY", ""], f"genkeypair {spec}", out, err):
+        continue
+    check(is_pair(spec, after_colon(lines[1]), after_colon(lines[2])), f"{spec}: PKCS#8 and its public key", out)
+sealed, private = lines[0].split(": ")[1], lines[1].split(": ")[1]
+check(asked("decrypt", "-c", sealed)[1] == f"PLAINTEXT: {private}\n", "decrypt opens a private key")
+out = asked("genkeypair", "--key-id", stack.arn, "-p", "ECC_NIST_P256", *whole, "--json")[1]
+got = json.loads(out)
+check(set(got) == {"KeyId", "KeyPairSpec", "PrivateKeyCiphertextBlob", "PrivateKeyPlaintext", "PublicKey"}, "genkeypair --json", got)
+check(asked("decrypt", "-c", got["PrivateKeyCiphertextBlob"], *whole)[1] == f"PLAINTEXT: {got['PrivateKeyPlaintext']}\n", "with the context it was made with")
+refused("a private key without its context", asked("decrypt", "-c", got["PrivateKeyCiphertextBlob"]), "InvalidCiphertextException")
+refused("SM2 outside China", asked("genkeypair", "--key-id", stack.arn, "-p", "SM2"), "UnsupportedOperationException", "message: ")
+
+agreement = {}
+for spec, curve in (("ECC_NIST_P256", ec.SECP256R1()), ("ECC_NIST_P384", ec.SECP384R1()), ("ECC_NIST_P521", ec.SECP521R1())):
+    key = agreement[spec] = stack.kms.call(stack.admin, "CreateKey", KeySpec=spec, KeyUsage="KEY_AGREEMENT", Policy=stack.policy(
+        {"PCR0": "00" * 48}, [attested(stack, ["kms:DeriveSharedSecret"])]))["KeyMetadata"]["Arn"]
+    theirs = serialization.load_der_public_key(base64.b64decode(stack.kms.call(stack.admin, "GetPublicKey", KeyId=key)["PublicKey"]))
+    mine = ec.generate_private_key(curve)
+    spki = base64.b64encode(mine.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)).decode()
+    status, out, err = asked("derive", "--key-id", key, "--public-key", spki)
+    check(status == 0 and out.startswith("SHARED_SECRET: ") and after_colon(out) == mine.exchange(ec.ECDH(), theirs), f"derive {spec}", out, err)
+got = json.loads(asked("derive", "--key-id", key, "--public-key", spki, "--json")[1])
+check(set(got) == {"KeyId", "SharedSecret"} and got["KeyId"] == key, "derive --json", got)
+D = ["--key-id", key, "--public-key", spki]
+refused("derive with another curve", asked("derive", "--key-id", agreement["ECC_NIST_P256"], "--public-key", spki), "ValidationException", "message: ")
+refused("derive with a symmetric key", asked("derive", "--key-id", stack.arn, "--public-key", spki), "AccessDeniedException")
+refused("genkey with an agreement key", asked("genkey", "--key-id", key, "--key-spec", "AES-256"), "AccessDeniedException")
+for name, nsm in (("another image", "nsm-other"), ("a debug enclave", "nsm-debug")):
+    for command, argv in (("genkeypair", ["--key-id", stack.arn, "-p", "ECC_NIST_P256"]), ("derive", D), ("genkey", GENKEY)):
+        refused(f"{command}: {name}", asked(command, *argv, env={"NITROSEAL_NSM": f"unix:{stack.path(nsm)}.sock"}), "AccessDeniedException", "PCR")
+rows([
+    ("genkeypair: key id", ["genkeypair", *KEYS, "-p", "RSA_2048"], 1, "--key-id must be set"),
+    ("genkeypair: key spec", ["genkeypair", *KEYS, "-K", "x"], 1, "--key-spec must be set"),
+    ("genkeypair: a data key's spec", ["genkeypair", *KEYS, "-K", "x", "-p", "AES-256"], 1, "Unknown key spec"),
+    ("genkeypair: unknown option", ["genkeypair", *KEYS, "--no-such", "x"], 1, "Unknown option"),
+    ("derive: key id", ["derive", *KEYS, "--public-key", spki], 1, "--key-id must be set"),
+    ("derive: public key", ["derive", *KEYS, "-K", "x"], 1, "--public-key must be set"),
+    ("derive: not base64", ["derive", *KEYS, "-K", "x", "--public-key", "?"], 255, "--public-key is not a base64"),
+    ("derive has no context", ["derive", *KEYS, *D, "--encryption-context", "a=b"], 1, "Unknown option"),
+])
+
 # --- credentials ------------------------------------------------------------------------------------------------------
 
 
@@ -294,8 +358,9 @@ code, out, err = asked("genkey", *GENKEY, *whole, env=WARM)
 check(code == 0 and asked("decrypt", "-c", out.splitlines()[0].split(": ")[1], *whole, env=WARM)[0] == 0, "warm genkey and decrypt with context", err)
 code, out, err = tool("genrandom", *KEYS, "-l", "3", env=WARM)
 check(code == 0 and err.count(warning) == 1, "warm, with credentials on argv", out, err)
+check(json.loads(asked("derive", *D, "--json", env=WARM)[1])["SharedSecret"] == json.loads(asked("derive", *D, "--json")[1])["SharedSecret"], "warm derive")
 refused("warm refusal", asked("decrypt", "-c", bad, env=WARM), "InvalidCiphertextException")
-check(commands_done() - before == 5, "the helper did all five", helper.text())
+check(commands_done() - before == 6, "the helper did all six", helper.text())
 code, out, err = asked("decrypt", env=WARM)
 check(code == 1 and "--ciphertext must be set" in err, "warm: argument errors as ever", code, err)
 code, out, err = asked("decrypt", *C, "-x", "9", env=WARM)
