@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """kmstool_enclave_cli as scripts call it: every row of the original's behaviour (options, parser, errors, output,
 statuses), then what it does beyond, against the local stack. TAP."""
-import base64, concurrent.futures, json, os, socket, subprocess, time
+import base64, concurrent.futures, datetime, json, os, socket, ssl, subprocess, threading, time
 
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 import lib
@@ -338,6 +339,150 @@ for name, argv, env in (("argv", ["genrandom", "-l", "3", *KEYS, "-t", "TOKEN-OF
     check(not any(s in out + err for s in secrets), f"{name}: no secret in the output", out, err)
 code, out, err = tool("genrandom", "--aws-secret-acces-key", stack.app.secret, "-l", "3")
 check(stack.app.secret not in out + err, "a secret behind a mistyped option is not shown", err)
+
+# --- a KMS that answers oddly -----------------------------------------------------------------------------------------
+
+
+def stand_in_pki():
+    """A CA and a certificate for localhost of our own."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.utcnow()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stand-in")])
+    cert = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+            .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(True, None), True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False).sign(key, hashes.SHA256()))
+    ca, pem = stack.path("stand-in.pem"), stack.path("stand-in.key")
+    with open(ca, "wb") as f:
+        f.write(cert.public_bytes(serialization.Encoding.PEM))
+    with open(pem, "wb") as f:
+        f.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca, pem)
+    return ca, context
+
+
+REAL = None  # in a script: ask the real KMS
+
+
+class StandIn:
+    """Answers the requests of all connections with the script's answers, one after the other."""
+
+    def __init__(self, port, context):
+        self.context, self.script, self.seen, self.connections = context, [], [], 0
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.bind(os.path.join(stack.v, f"3.vsock_{port}"))
+        self.s.listen(8)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            raw, _ = self.s.accept()
+            self.connections += 1
+            try:
+                with self.context.wrap_socket(raw, server_side=True) as c:
+                    while self.script and (request := self.read(c)):
+                        self.seen.append(request)
+                        answer = self.script.pop(0)
+                        c.sendall(self.real(request) if answer is REAL else answer)
+                        if answer is not REAL and b"keep-alive" not in answer:
+                            break
+            except OSError:
+                pass
+
+    @staticmethod
+    def read(c):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            if not (more := c.recv(65536)):
+                return None
+            data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = int(next(l.split(b":")[1] for l in head.split(b"\r\n") if l.lower().startswith(b"content-length")))
+        while len(body) < length:
+            body += c.recv(65536)
+        return head + b"\r\n\r\n" + body
+
+    @staticmethod
+    def real(request):
+        context = ssl.create_default_context(cafile=stack.kms.ca)
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", stack.kms_port)), server_hostname="localhost") as c:
+            c.sendall(request)
+            return StandIn.read(c)
+
+
+def answer_of(status, body, *headers, connection="close"):
+    lines = [f"HTTP/1.1 {status} X", *headers, f"connection: {connection}"]
+    return ("\r\n".join([*lines, f"content-length: {len(body)}", "", ""]) + body).encode()
+
+
+def said(kind, message="", status=400, **how):
+    return answer_of(status, json.dumps({"__type": kind, "message": message}), "x-amzn-requestid: of-the-stand-in", **how)
+
+
+ca, context = stand_in_pki()
+odd = StandIn(7100, context)
+ODD = ["-x", "7100", "--ca-file", ca]
+
+
+def oddly(name, script, status, text, requests, connections=None):
+    """The script is used up, by so many requests."""
+    odd.script, odd.seen, odd.connections = list(script), [], 0
+    code, out, err = asked("decrypt", *C, *ODD)
+    check(code == status and (out == "PLAINTEXT: aGVsbG8=\n") == (status == 0) and (status == 0 or not out) and text in err
+          and len(odd.seen) == requests and (connections is None or odd.connections == connections), name, code, out, err, len(odd.seen), odd.connections)
+
+
+def document_of(request):
+    return json.loads(request.partition(b"\r\n\r\n")[2])["Recipient"]["AttestationDocument"]
+
+
+throttled, broken = said("ThrottlingException", "slow down"), said("KMSInternalException", status=500)
+oddly("the stand-in passes on", [REAL], 0, "", 1)
+oddly("throttled twice, then not", [throttled, throttled, REAL], 0, "", 3)
+oddly("failed on a kept connection, then not", [said("KMSInternalException", status=500, connection="keep-alive"), REAL], 0, "", 2, 1)
+oddly("a gateway's page, then not", [answer_of(503, "<html>"), REAL], 0, "", 2)
+oddly("throttled for good: the reason is shown", [throttled] * 4, 255, "HTTP status 400, ThrottlingException", 4)
+oddly("failed for good", [broken] * 4, 255, "HTTP status 500, KMSInternalException", 4)
+oddly("a refusal is not repeated", [said("AccessDeniedException", "no")], 255, "request id: of-the-stand-in", 1)
+oddly("the document is refused: a fresh one", [said("ValidationException", "attestation document too old"), REAL], 0, "", 2)
+check(document_of(odd.seen[0]) != document_of(odd.seen[1]), "and it is another document")
+oddly("and once only", [said("ValidationException", "attestation")] * 2, 255, "HTTP status 400, ValidationException", 2)
+chunked = json.dumps({"__type": "NotFoundException"}).encode()
+oddly("a chunked refusal", [b"HTTP/1.1 400 X\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(chunked), chunked)], 255, "NotFoundException", 1)
+oddly("a refusal that ends with the connection", [b"HTTP/1.0 400 X\r\n\r\n" + chunked], 255, "NotFoundException", 1)
+for name, body, text in (("Plaintext beside it", {"Plaintext": "aGVsbG8=", "KeyId": stack.arn}, "Plaintext in the answer to an attested call"),
+                         ("nothing for the recipient", {"KeyId": stack.arn}, "no CiphertextForRecipient"),
+                         ("what is no CMS", {"KeyId": stack.arn, "CiphertextForRecipient": "AAAA"}, "Cannot decrypt CMS encrypted content")):
+    oddly(f"answer with {name}", [answer_of(200, json.dumps(body))], 255, text, 1)
+oddly("an answer that is no JSON", [answer_of(200, "hello")], 255, "Could not read response from KMS", 1)
+oddly("an answer that stops", [answer_of(200, "x" * 100)[:-50]], 255, "closed before the response was complete", 1)
+oddly("no answer", [b" "], 255, "no answer from KMS", 1)
+oddly("no HTTP", [b"SSH-2.0-x\r\n\r\n"], 255, "no answer from KMS", 1)
+oddly("an answer without end", [b"HTTP/1.1 200 X\r\nx: " + b"x" * 100_000], 255, "no answer from KMS", 1)
+oddly("a body past all limits", [b"HTTP/1.1 200 X\r\ncontent-length: 99999999999\r\n\r\n"], 255, "no answer from KMS", 1)
+for argv in (GENKEY, ["--key-id", stack.arn, "--number-of-bytes", "16"]):
+    odd.script = [answer_of(200, "{}")]
+    check(asked("genkey", *argv, *ODD)[:2] == (255, ""), "genkey: an empty answer")
+other = stack.kms.call(stack.admin, "CreateKey", Policy=stack.policy({k: v for k, v in stack.measured().items() if k.startswith("PCR")}))
+odd.script = [REAL]
+code, out, err = asked("decrypt", *C, *ODD, "-a", "SYMMETRIC_DEFAULT", "-K", stack.arn)
+check(code == 0, "the key that was named answers", err)
+
+
+class Swapped(StandIn):
+    """Asks the real KMS with our words, and says that another key answered."""
+
+    @staticmethod
+    def real(request):
+        raw = StandIn.real(request)
+        return raw.replace(stack.arn[-36:].encode(), other["KeyMetadata"]["KeyId"].encode())
+
+
+swapped = Swapped(7101, context)
+for key in (stack.arn, stack.arn[-36:]):
+    swapped.script = [REAL]
+    code, out, err = asked("decrypt", *C, "-x", "7101", "--ca-file", ca, "-a", "SYMMETRIC_DEFAULT", "-K", key)
+    check(code == 255 and out == "" and "another key" in err, "an answer of another key is refused", code, out, err)
 
 # --- the warm helper --------------------------------------------------------------------------------------------------
 

@@ -19,13 +19,6 @@ void https_answer_clear(struct https_answer *a)
     a->head.n_headers = 0;
 }
 
-bool https_is_usable(const struct https *c)
-{
-    struct pollfd p = { .fd = c->fd, .events = POLLIN };
-
-    return c->fd >= 0 && tls_is_open(c->tls) && poll(&p, 1, 0) == 0;
-}
-
 static enum err flush(const struct https *c, uint64_t deadline_ns, struct why *why)
 {
     AUTO(buf_clear) struct buf out = BUF_INIT(OUT_MAX_BYTES);
@@ -48,6 +41,24 @@ static enum err receive(const struct https *c, uint64_t deadline_ns, bool *eof, 
     r = tls_feed(c->tls, buf_view(&in), why);
     enum err sent = flush(c, deadline_ns, &flushed); /* after a failure: the alert */
     return r != ERR_OK || sent == ERR_OK ? r : why_fail(why, sent, flushed.what, 0);
+}
+
+bool https_is_usable(const struct https *c)
+{
+    struct pollfd p = { .fd = c->fd, .events = POLLIN };
+    AUTO(buf_clear) struct buf plain = BUF_INIT(1);
+    bool eof = false;
+
+    if (c->fd < 0)
+        return false;
+    while (tls_is_open(c->tls) && !tls_is_closed(c->tls) && poll(&p, 1, 0) > 0) {
+        enum err r = receive(c, clock_mono_ns() + NS_PER_S, &eof, NULL);
+        if (r == ERR_OK)
+            r = tls_read(c->tls, &plain, NULL);
+        if (r != ERR_OK || eof || plain.len > 0)
+            return false;
+    }
+    return tls_is_open(c->tls) && !tls_is_closed(c->tls);
 }
 
 static enum err handshake(const struct https *c, uint64_t deadline_ns, struct why *why)

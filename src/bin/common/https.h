@@ -24,8 +24,8 @@ void https_close(struct https *c);
  * ERR_VERIFY, ERR_MALFORMED, ERR_CRYPTO; ERR_NOMEM. *out untouched on failure. */
 MUST_USE enum err https_open(const struct addr *at, struct tls_ctx *tls, const char *server_name,
                              uint64_t deadline_ns, struct https *out, struct why *why);
-/* Open, and nothing came since the last answer: an end, or bytes that nobody asked for, make a
- * connection useless. */
+/* Open still. What came since the last answer is taken in: session tickets are welcome (TLS 1.3
+ * sends them after the handshake), an end or an answer that nobody asked for are not. */
 bool https_is_usable(const struct https *c);
 
 struct https_answer {
