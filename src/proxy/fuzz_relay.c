@@ -49,6 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                      relay_wants_write(&r, RELAY_CLIENT) || relay_wants_write(&r, RELAY_REMOTE);
         if (n.what == RELAY_WAIT && !waits)
             abort();
+        if (n.what == RELAY_FILL && !relay_wants_read(&r, n.from))
+            abort();
+        if (n.what == RELAY_DRAIN && !relay_wants_write(&r, (enum relay_side) !n.from))
+            abort();
         relay_told(&r, n, got, moved, i);
     }
     return 0;

@@ -31,19 +31,21 @@ void relay_ready(struct relay *r, enum relay_side s, bool readable, bool writabl
         r->way[s].can_fill = true;
     if (writable)
         r->way[other(s)].can_drain = true;
+    r->moves_left = RELAY_TURN_MOVES;
 }
 
-static enum relay_what way_next(const struct relay_way *w, bool broken)
+/* The end of a stream is passed on in any case: no socket would call again for that. */
+static enum relay_what way_next(const struct relay_way *w, bool broken, bool may_move)
 {
     if (w->drop)
         return RELAY_DROP;
     if (w->done)
         return RELAY_WAIT;
     if (w->held > 0)
-        return w->can_drain ? RELAY_DRAIN : RELAY_WAIT;
+        return w->can_drain && may_move ? RELAY_DRAIN : RELAY_WAIT;
     if (w->eof)
         return broken ? RELAY_END : RELAY_FINISH;
-    return w->can_fill ? RELAY_FILL : RELAY_WAIT;
+    return w->can_fill && may_move ? RELAY_FILL : RELAY_WAIT;
 }
 
 struct relay_next relay_next(struct relay *r)
@@ -53,10 +55,10 @@ struct relay_next relay_next(struct relay *r)
     if (r->end != RELAY_RUNS)
         return (struct relay_next){ .what = RELAY_END };
     enum relay_side s = r->turn;
-    enum relay_what what = way_next(&r->way[s], r->broken);
+    enum relay_what what = way_next(&r->way[s], r->broken, r->moves_left > 0);
     if (what == RELAY_WAIT) {
         s = other(s);
-        what = way_next(&r->way[s], r->broken);
+        what = way_next(&r->way[s], r->broken, r->moves_left > 0);
     }
     if (what == RELAY_END)
         r->end = RELAY_BROKEN;
@@ -114,6 +116,8 @@ void relay_told(struct relay *r, struct relay_next did, enum relay_got got, size
 {
     if (got != RELAY_AGAIN)
         r->last_ns = now_ns;
+    if (r->moves_left > 0 && (did.what == RELAY_FILL || did.what == RELAY_DRAIN))
+        r->moves_left--;
     if (did.what == RELAY_DRAIN)
         r->turn = other(did.from);
     switch (did.what) {

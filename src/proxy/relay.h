@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { RELAY_TURN_MOVES = 16 }; /* at most 8 MiB with pipes of 1 MiB */
+
 enum relay_side { RELAY_CLIENT, RELAY_REMOTE };
 
 enum relay_what {
@@ -52,13 +54,15 @@ struct relay {
     struct relay_way way[2]; /* by the side they come from */
     uint64_t idle_ns;        /* 0: no limit */
     uint64_t last_ns;        /* when something last moved */
+    unsigned moves_left;     /* in this turn; other relays are due then */
     enum relay_side turn;    /* whose bytes are looked at first: the two ways take turns */
     bool broken;
     enum relay_end end;
 };
 
 void relay_init(struct relay *r, uint64_t idle_ns, uint64_t now_ns);
-/* What the loop says about that side's socket. */
+/* What the loop says about that side's socket. A new turn: RELAY_TURN_MOVES more moves, then
+ * relay_next() is RELAY_WAIT although the sockets may be ready, and so will tell that again. */
 void relay_ready(struct relay *r, enum relay_side s, bool readable, bool writable);
 struct relay_next relay_next(struct relay *r);
 /* How it went. FILL: MOVED, AGAIN, EOF, BROKE; DRAIN: MOVED, AGAIN, BROKE; DROP, FINISH: MOVED. n:

@@ -77,12 +77,45 @@ static void the_two_ways_take_turns(void **state)
     (void)state;
     relay_ready(&r, RELAY_CLIENT, true, true);
     relay_ready(&r, RELAY_REMOTE, true, true);
-    for (unsigned i = 0; i < 10; i++) {
+    for (unsigned i = 0; i < RELAY_TURN_MOVES / 4; i++) {
         did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 10);
         did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 10);
         did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 10);
         did(RELAY_DRAIN, RELAY_REMOTE, RELAY_MOVED, 10);
     }
+}
+
+/* The last move of a turn finds the end of the stream: it is passed on all the same. */
+static void an_end_at_the_end_of_a_turn(void **state)
+{
+    (void)state;
+    relay_ready(&r, RELAY_CLIENT, true, false);
+    for (unsigned i = 0; i < RELAY_TURN_MOVES / 2; i++) {
+        did(RELAY_FILL, RELAY_CLIENT, RELAY_MOVED, 10);
+        did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, i ? 10 : 9);
+        if (i == 0)
+            did(RELAY_DRAIN, RELAY_CLIENT, RELAY_MOVED, 1);
+        if (i == RELAY_TURN_MOVES / 2 - 2)
+            break;
+    }
+    did(RELAY_FILL, RELAY_CLIENT, RELAY_EOF, 0); /* the sixteenth */
+    did(RELAY_FINISH, RELAY_CLIENT, RELAY_MOVED, 0);
+    expect(RELAY_WAIT, 0);
+    wants("-r");
+}
+
+static void a_turn_is_bounded(void **state)
+{
+    (void)state;
+    relay_ready(&r, RELAY_REMOTE, true, false);
+    for (unsigned i = 0; i < RELAY_TURN_MOVES / 2; i++) {
+        did(RELAY_FILL, RELAY_REMOTE, RELAY_MOVED, 10);
+        did(RELAY_DRAIN, RELAY_REMOTE, RELAY_MOVED, 10);
+    }
+    expect(RELAY_WAIT, 0);
+    wants("rr"); /* and so is called again */
+    relay_ready(&r, RELAY_REMOTE, true, false);
+    expect(RELAY_FILL, RELAY_REMOTE);
 }
 
 static void half_close_passes_and_the_other_way_goes_on(void **state)
@@ -191,6 +224,8 @@ int main(void)
         cmocka_unit_test_setup(one_piece, make),
         cmocka_unit_test_setup(a_reader_that_does_not_read_stops_the_writer, make),
         cmocka_unit_test_setup(the_two_ways_take_turns, make),
+        cmocka_unit_test_setup(an_end_at_the_end_of_a_turn, make),
+        cmocka_unit_test_setup(a_turn_is_bounded, make),
         cmocka_unit_test_setup(half_close_passes_and_the_other_way_goes_on, make),
         cmocka_unit_test_setup(the_end_waits_for_what_is_held, make),
         cmocka_unit_test_setup(what_a_broken_side_sent_before_arrives, make),

@@ -62,6 +62,14 @@ def connect(path):
     return s
 
 
+def answers(path):
+    try:
+        connect(path).close()
+        return True
+    except OSError:  # no file yet, or nobody listens on it yet
+        return False
+
+
 def one_way(s, way, seconds, counts):
     if way == UP:
         s.sendall(UP)
@@ -107,7 +115,7 @@ def connections(path, pid, seconds):
 def start(words, path, env=None):
     p = subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 10
-    while not os.path.exists(path):
+    while not answers(path):
         if p.poll() is not None or time.monotonic() > end:
             sys.exit(f"bench: {words[0]} does not listen")
         time.sleep(0.01)

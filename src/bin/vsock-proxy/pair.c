@@ -10,8 +10,7 @@
 #include "io/ready.h"
 
 enum {
-    STEPS_PER_TURN = 16, /* then others have their turn: at most 8 MiB each way */
-    HURRY_MS = 1000,     /* after SIGTERM a relay ends when nothing moved for so long */
+    HURRY_MS = 1000, /* after SIGTERM a relay ends when nothing moved for so long */
 };
 
 struct pair {
@@ -138,12 +137,12 @@ static void perform(struct pair *p, struct relay_next next, uint64_t now)
     relay_told(&p->relay, next, told_by(got), n, now);
 }
 
-/* Go on until the sockets have nothing more to give or take. */
+/* Go on until the sockets have nothing more to give or take, or others are due. */
 static void turn(struct pair *p)
 {
     uint64_t now = loop_now_ns(p->gate->proxy->loop);
 
-    for (unsigned i = 0; i < STEPS_PER_TURN; i++) {
+    for (;;) {
         struct relay_next next = relay_next(&p->relay);
         if (next.what == RELAY_END) {
             over(p);
