@@ -105,4 +105,8 @@ call_fn op_generate_data_key, op_generate_random;     /* op_generate.c */
 call_fn op_generate_data_key_pair;                    /* op_pair.c */
 call_fn op_derive_shared_secret, op_get_public_key;   /* op_agree.c */
 
+/* The key that KeyId, the only member besides grant tokens, names: found, and `action` allowed on
+ * it. */
+MUST_USE enum err call_named_key(struct call *c, const char *action);
+
 #endif

@@ -163,3 +163,23 @@ enum err call_check_state(struct call *c)
     }
     return fault_bare(&c->fault, FAULT_INTERNAL);
 }
+
+enum err call_named_key(struct call *c, const char *action)
+{
+    AUTO(checks_clear) struct checks check = CHECKS_INIT;
+    struct span key_id = SPAN_EMPTY;
+
+    enum err r = input_string(&c->in, "KeyId", &key_id, &c->fault);
+    if (r != ERR_OK)
+        return r;
+    check_required(&check, "keyId", key_id.ptr != NULL);
+    check_length(&check, "keyId", key_id, 1, KEY_REF_MAX_BYTES);
+    r = checks_end(&check, &c->fault);
+    if (r == ERR_OK)
+        r = call_take_grants(c);
+    if (r == ERR_OK)
+        r = call_find_key(c, key_id);
+    if (r == ERR_OK)
+        r = call_authorize(c, action);
+    return r;
+}

@@ -249,21 +249,8 @@ enum err op_create_key(struct call *c)
 
 enum err op_describe_key(struct call *c)
 {
-    AUTO(checks_clear) struct checks check = CHECKS_INIT;
-    struct span key_id = SPAN_EMPTY;
+    enum err r = call_named_key(c, "kms:DescribeKey");
 
-    enum err r = input_string(&c->in, "KeyId", &key_id, &c->fault);
-    if (r != ERR_OK)
-        return r;
-    check_required(&check, "keyId", key_id.ptr != NULL);
-    check_length(&check, "keyId", key_id, 1, KEY_REF_MAX_BYTES);
-    r = checks_end(&check, &c->fault);
-    if (r == ERR_OK)
-        r = call_take_grants(c);
-    if (r == ERR_OK)
-        r = call_find_key(c, key_id);
-    if (r == ERR_OK)
-        r = call_authorize(c, "kms:DescribeKey");
     if (r == ERR_OK)
         put_metadata(c);
     return r;
