@@ -4,7 +4,6 @@
 #ifndef LOCALKMS_CALL_H
 #define LOCALKMS_CALL_H
 
-#include "localkms/access.h"
 #include "localkms/context.h"
 #include "localkms/input.h"
 #include "localkms/localkms.h"
@@ -12,6 +11,7 @@
 #include "localkms/recipient.h"
 #include "localkms/validate.h"
 #include "localkms/vault.h"
+#include "policy/access.h"
 
 enum {
     KEY_ARN_BYTES = 192,      /* with the NUL */

@@ -91,6 +91,15 @@ static struct access_question question(const struct call *c, const char *action,
     };
 }
 
+static enum err refuse(struct call *c, const struct access *a, const struct policy_request *rq)
+{
+    AUTO(buf_clear) struct buf text = BUF_INIT(FAULT_TEXT_MAX_BYTES);
+
+    if (access_refusal(a, rq, &text) != ERR_OK)
+        return fault_bare(&c->fault, FAULT_ACCESS_DENIED);
+    return fault_set(&c->fault, FAULT_ACCESS_DENIED, "%.*s", (int)text.len, (const char *)text.ptr);
+}
+
 enum err call_authorize(struct call *c, const char *action)
 {
     char arn[256];
@@ -107,7 +116,7 @@ enum err call_authorize(struct call *c, const char *action)
     if (answer.reason != ACCESS_ALLOWED) {
         if (access_explain(&answer, &c->note->explain) != ERR_OK)
             buf_reset(&c->note->explain);
-        r = access_fault(&answer, &q.rq, &c->fault);
+        r = refuse(c, &answer, &q.rq);
     }
     c->n_facts = n_facts; /* `arn` ends here */
     if (r != ERR_OK)

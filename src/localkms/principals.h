@@ -8,7 +8,7 @@
 #define LOCALKMS_PRINCIPALS_H
 
 #include "base/secret.h"
-#include "localkms/policy.h"
+#include "policy/policy.h"
 
 enum {
     PRINCIPALS_MAX = 1024,

@@ -15,7 +15,7 @@
 #include "crypto/hash.h"
 #include "localkms/fault.h"
 #include "localkms/input.h"
-#include "localkms/policy.h"
+#include "policy/policy.h"
 
 enum {
     RECIPIENT_KEPT_MAX = 64,

@@ -10,7 +10,7 @@
 
 #include "crypto/crypto.h"
 #include "localkms/keystore.h"
-#include "localkms/policy.h"
+#include "policy/policy.h"
 
 enum { VAULT_KEPT_MAX = 1024, MASTER_KEY_BYTES = 32 };
 

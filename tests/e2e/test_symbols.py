@@ -26,6 +26,7 @@ tests = [
     ("has symbols to look at", re.search(r" [tT] enclave_", symbols) is not None),
     ("no symbol of the software NSM", re.search(r" softnsm_", symbols) is None),
     ("no symbol of the local KMS", re.search(r" localkms_", symbols) is None),
+    ("no symbol of the policy engine", re.search(r" (policy_(parse|evaluate)|access_decide)", symbols) is None),
     ("no SQLite and no jansson", re.search(r" (sqlite3_open|json_loads)", symbols) is None),
     ("static: no interpreter", "INTERP" not in headers),
     ("static: needs no library", "(NEEDED)" not in dynamic),

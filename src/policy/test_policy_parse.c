@@ -1,7 +1,7 @@
 /* test_policy_parse.c - what is refused as a policy, with which words and where. */
 #include <stdlib.h>
 
-#include "localkms/policy.h"
+#include "policy/policy.h"
 #include "testing/t.h"
 
 #define BODY    "\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"kms:*\",\"Resource\":\"*\""

@@ -8,11 +8,10 @@
  *
  * Not here: grants, service control policies, permission boundaries, session policies.
  */
-#ifndef LOCALKMS_ACCESS_H
-#define LOCALKMS_ACCESS_H
+#ifndef POLICY_ACCESS_H
+#define POLICY_ACCESS_H
 
-#include "localkms/fault.h"
-#include "localkms/policy.h"
+#include "policy/policy.h"
 
 enum access_reason {
     ACCESS_ALLOWED,
@@ -39,9 +38,9 @@ struct access {
 };
 
 void access_decide(const struct access_question *q, struct access *out);
-/* For a refused one: AccessDeniedException in KMS's words. Always ERR_DENIED. */
-MUST_USE enum err access_fault(const struct access *a, const struct policy_request *rq,
-                               struct fault *f);
+/* For a refused one: KMS's words, what goes with AccessDeniedException. ERR_LIMIT, ERR_NOMEM. */
+MUST_USE enum err access_refusal(const struct access *a, const struct policy_request *rq,
+                                 struct buf *out);
 /* Append one line for the operator: what decided, and what would have matched. */
 MUST_USE enum err access_explain(const struct access *a, struct buf *out);
 

@@ -1,6 +1,6 @@
 /* test_policy_explain.c - what the operator is told about a decision, word for word. Documents are
  * written with ' for ". */
-#include "localkms/policy.h"
+#include "policy/policy.h"
 #include "testing/t.h"
 
 #define ALICE "arn:aws:iam::111122223333:user/alice"

@@ -1,7 +1,7 @@
-/* policy_principal.c - who a statement is about, and is the caller among them? */
+/* principal.c - who a statement is about, and is the caller among them? */
 #include <stdlib.h>
 
-#include "localkms/policy_in.h"
+#include "policy/compiled.h"
 
 enum { ACCOUNT_DIGITS = 12, UNIQUE_ID_MIN_CHARS = 16 };
 

@@ -1,4 +1,4 @@
-#include "localkms/access.h"
+#include "policy/access.h"
 
 /* The strongest answer of the caller's identity policies, or the nearest miss. */
 static void ask_identity(const struct access_question *q, struct access *out)
@@ -62,18 +62,17 @@ static const char *because(enum access_reason reason)
     return "";
 }
 
-enum err access_fault(const struct access *a, const struct policy_request *rq, struct fault *f)
+enum err access_refusal(const struct access *a, const struct policy_request *rq, struct buf *out)
 {
     bool implicit = a->reason == ACCESS_NOT_BY_KEY || a->reason == ACCESS_NOT_BY_IDENTITY;
     int action_len = (int)rq->action.len;
     const char *action = (const char *)rq->action.ptr;
 
-    return fault_set(f, FAULT_ACCESS_DENIED,
-                     "User: %.*s is not authorized to perform: %.*s on resource: %.*s %s%.*s%s",
-                     (int)rq->caller->arn.len, (const char *)rq->caller->arn.ptr, action_len,
-                     action, (int)rq->resource.len, (const char *)rq->resource.ptr,
-                     because(a->reason), implicit ? action_len : 0, action,
-                     implicit ? " action" : "");
+    return buf_printf(
+        out, "User: %.*s is not authorized to perform: %.*s on resource: %.*s %s%.*s%s",
+        (int)rq->caller->arn.len, (const char *)rq->caller->arn.ptr, action_len, action,
+        (int)rq->resource.len, (const char *)rq->resource.ptr, because(a->reason),
+        implicit ? action_len : 0, action, implicit ? " action" : "");
 }
 
 static enum err explain_key(const struct access *a, struct buf *out)

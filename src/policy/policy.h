@@ -10,8 +10,8 @@
  * Not checked: that principals exist, that actions and condition keys are known (an unknown key is
  * never in the context, as in IAM).
  */
-#ifndef LOCALKMS_POLICY_H
-#define LOCALKMS_POLICY_H
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
 
 #include "base/buf.h"
 

@@ -1,7 +1,7 @@
 /* policy.c - a compiled policy's answer to one request, and why. */
-#include "localkms/policy.h"
+#include "policy/policy.h"
 
-#include "localkms/policy_in.h"
+#include "policy/compiled.h"
 
 enum { SHOWN_MAX_BYTES = 256 };
 

@@ -1,11 +1,11 @@
-/* policy_in.h - inside localkms: the compiled form of a policy, shared by the files that build,
+/* compiled.h - inside policy: the compiled form of a policy, shared by the files that build,
  * match and explain it. Strings point into the JSON document, which the policy keeps. */
-#ifndef LOCALKMS_POLICY_IN_H
-#define LOCALKMS_POLICY_IN_H
+#ifndef POLICY_COMPILED_H
+#define POLICY_COMPILED_H
 
 #include <jansson.h>
 
-#include "localkms/policy.h"
+#include "policy/policy.h"
 
 struct policy_list {
     struct span *items;
@@ -59,7 +59,7 @@ struct policy {
     size_t n;
 };
 
-/* policy_principal.c. ERR_MALFORMED. */
+/* principal.c. ERR_MALFORMED. */
 MUST_USE enum err policy_principals_parse(json_t *value, struct policy_statement *st,
                                           struct why *why);
 enum principal_match { PRINCIPAL_NO, PRINCIPAL_BY_ACCOUNT, PRINCIPAL_DIRECT };

@@ -1,7 +1,7 @@
-/* policy_parse.c - a policy document's text to its compiled form. */
+/* parse.c - a policy document's text to its compiled form. */
 #include <stdlib.h>
 
-#include "localkms/policy_in.h"
+#include "policy/compiled.h"
 
 enum { IF_EXISTS_BYTES = sizeof "IfExists" - 1 };
 

@@ -2,7 +2,7 @@
  * from conditioned Allows, never says yes to more. */
 #include <stdlib.h>
 
-#include "localkms/policy.h"
+#include "policy/policy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,5 @@
 /* test_policy.c - what compiled policies answer: one row, one named test. */
-#include "localkms/policy.h"
+#include "policy/policy.h"
 #include "testing/t.h"
 
 #define A     "111122223333"
