@@ -81,21 +81,31 @@ static int running_whole(const struct options *o, const struct stack_options *so
     return local_print_exports(s, option_flag(o, "json"), f);
 }
 
-/* Somebody has the lock: wait until his stack is ready, or gone. */
-static int already_running(const struct options *o, const struct stack_options *so,
-                           struct cli_fault *f)
+/* The lock, or CLI_OK without it where a stack is ready whose variables are printed now. Whoever
+ * holds it gets the time of a start to be ready or gone: a supervisor that failed has told so
+ * before it has left. */
+static int take_lock(const struct options *o, const struct stack_options *so, int *lock,
+                     struct cli_fault *f)
 {
     const struct timespec pause = { .tv_nsec = POLL_MS * (long)NS_PER_MS };
     uint64_t deadline_ns = clock_mono_ns() + STACK_START_S * NS_PER_S;
     struct stack_state s;
+    struct why why = { 0 };
 
-    while (clock_mono_ns() < deadline_ns) {
+    for (;;) {
+        enum err e = stack_lock(so->dir, lock, &why);
+        if (e == ERR_OK)
+            return CLI_OK;
+        if (e != ERR_DENIED)
+            return cli_fault_set(f, CLI_FILE, "%s/lock: %s", so->dir, why.what);
         if (stack_state_read(so->dir, &s, NULL) == ERR_OK && s.phase == STACK_READY &&
             process_is_alive(&s.supervisor))
             return running_whole(o, so, &s, f);
+        if (clock_mono_ns() >= deadline_ns)
+            return cli_fault_set(f, CLI_FAILED, _("another supervisor holds %s and is not ready"),
+                                 so->dir);
         (void)nanosleep(&pause, NULL);
     }
-    return cli_fault_set(f, CLI_FAILED, _("another supervisor holds %s and is not ready"), so->dir);
 }
 
 struct report {
@@ -214,16 +224,13 @@ static int run(const struct options *o, struct cli_fault *f)
     struct stack_options so = { .cid = 0 };
     struct report r = { .fd = -1, .o = o };
     AUTO(fd_close) int lock = -1;
-    struct why why = { 0 };
     int status = read_options(o, &so, f);
 
     if (status != CLI_OK)
         return status;
-    enum err e = stack_lock(so.dir, &lock, &why);
-    if (e == ERR_DENIED)
-        return already_running(o, &so, f);
-    if (e != ERR_OK)
-        return cli_fault_set(f, CLI_FILE, "%s/lock: %s", so.dir, why.what);
+    status = take_lock(o, &so, &lock, f);
+    if (status != CLI_OK || lock < 0)
+        return status;
     unsigned left_over = stack_end_leftovers(so.dir);
     if (left_over > 0)
         complain(o, _("ended %u left-over parts of a supervisor that died"), left_over);
