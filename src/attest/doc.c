@@ -187,6 +187,19 @@ static void read_payload(struct cbor_in *c, struct attest_doc *out)
         fail_at(c, 0, ERR_MALFORMED, "field missing");
 }
 
+enum err attest_payload_parse(struct span in, struct span payload, struct attest_doc *out,
+                              struct why *why)
+{
+    struct attest_doc doc = { .sign1 = out->sign1 };
+    struct cbor_in c = cbor_in_init(payload);
+
+    read_payload(&c, &doc);
+    if (cbor_in_end(&c) != ERR_OK)
+        return why_fail(why, c.err, c.what, (size_t)(payload.ptr - in.ptr) + c.pos);
+    *out = doc;
+    return ERR_OK;
+}
+
 enum err attest_doc_parse(struct span in, struct attest_doc *out, struct why *why)
 {
     struct attest_doc doc = { 0 };
@@ -194,15 +207,11 @@ enum err attest_doc_parse(struct span in, struct attest_doc *out, struct why *wh
     if (in.len > ATTEST_DOC_MAX)
         return why_fail(why, ERR_LIMIT, "document length", 0);
     enum err r = cose_sign1_parse(in, &doc.sign1, why);
-    if (r != ERR_OK)
-        return r;
-    struct cbor_in c = cbor_in_init(doc.sign1.payload);
-    read_payload(&c, &doc);
-    if (cbor_in_end(&c) != ERR_OK)
-        return why_fail(why, c.err, c.what, (size_t)(doc.sign1.payload.ptr - in.ptr) + c.pos);
-
-    *out = doc;
-    return ERR_OK;
+    if (r == ERR_OK)
+        r = attest_payload_parse(in, doc.sign1.payload, &doc, why);
+    if (r == ERR_OK)
+        *out = doc;
+    return r;
 }
 
 static void write_pcrs(struct cbor_out *w, const struct attest_pcrs *pcrs)

@@ -41,6 +41,11 @@ struct attest_doc {
  * `in`. ERR_MALFORMED, ERR_LIMIT, ERR_UNSUPPORTED (algorithm, digest). Verifies nothing. */
 MUST_USE enum err attest_doc_parse(struct span in, struct attest_doc *out, struct why *why);
 
+/* The payload map alone, a part of `in`; out->sign1 is left as it is. For documents of another
+ * envelope than ours, which nobody but the local KMS takes. Failures as above. */
+MUST_USE enum err attest_payload_parse(struct span in, struct span payload, struct attest_doc *out,
+                                       struct why *why);
+
 /* Append the payload map (definite, or indefinite as current hardware does); doc->sign1 is not
  * looked at. For softnsm. */
 MUST_USE enum err attest_doc_write(const struct attest_doc *doc, bool indefinite, struct buf *out);

@@ -46,6 +46,7 @@ enum err call_take_recipient(struct call *c)
         return r;
     c->note->attested = true;
     c->note->debug_enclave = c->recipient->is_debug;
+    c->note->unsigned_document = c->recipient->is_unsigned;
     c->note->module_id = c->recipient->module_id;
     for (size_t i = 0; i < c->recipient->n_facts; i++)
         c->facts[c->n_facts++] = c->recipient->facts[i];

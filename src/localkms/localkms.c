@@ -80,7 +80,10 @@ static enum err fill(struct crypto *cx, const struct localkms_settings *s, struc
     if (r != ERR_OK)
         return why_fail(why, r, "master key", 0);
     r = recipients_new(s->roots, s->n_roots, &k->recipients);
-    return r == ERR_OK ? ERR_OK : why_fail(why, r, "attestation roots", 0);
+    if (r != ERR_OK)
+        return why_fail(why, r, "attestation roots", 0);
+    r = recipients_trust_qemu(k->recipients, s->qemu_modules, s->n_qemu_modules);
+    return r == ERR_OK ? ERR_OK : why_fail(why, r, "module ids of QEMU's NSM", 0);
 }
 
 enum err localkms_new(struct crypto *cx, const struct localkms_settings *s, struct localkms **out,

@@ -31,6 +31,9 @@ struct localkms_settings {
     struct span region, account, partition; /* "us-east-1", 12 digits, "aws" */
     const struct span *roots;               /* trusted attestation roots, DER */
     size_t n_roots;
+    /* Module ids whose unsigned documents of QEMU's NSM are taken; normally none. */
+    const struct span *qemu_modules;
+    size_t n_qemu_modules;
     struct span master_key; /* 32 bytes; wraps the material in the store */
     enum cms_form form;     /* of CiphertextForRecipient */
     const struct keystore *store;
@@ -53,7 +56,7 @@ struct localkms_note {
     char request_id[KEY_ID_BYTES + 1];
     const char *caller; /* ARN, or "" if not authenticated */
     char key_id[KEY_ID_BYTES + 1];
-    bool attested, debug_enclave;
+    bool attested, debug_enclave, unsigned_document; /* unsigned: QEMU's */
     const char *module_id;
     const char *store_reason; /* the key store's own words about its failure, or "" */
     struct buf message;       /* as sent to the caller */

@@ -25,6 +25,8 @@ static const struct span image_key = SPAN_INIT("kms:RecipientAttestation:ImageSh
 struct recipients {
     struct buf roots[ROOTS_MAX];
     size_t n_roots;
+    char qemu_modules[QEMU_NSM_MODULES_MAX][ATTEST_MODULE_ID_MAX + 1];
+    size_t n_qemu_modules;
     struct attest_seen seen;
     uint64_t clock; /* of uses */
     struct recipient *kept[RECIPIENT_KEPT_MAX];
@@ -61,6 +63,21 @@ enum err recipients_new(const struct span *roots, size_t n, struct recipients **
         }
     }
     *out = rs;
+    return ERR_OK;
+}
+
+enum err recipients_trust_qemu(struct recipients *rs, const struct span *module_ids, size_t n)
+{
+    if (n > QEMU_NSM_MODULES_MAX)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < n; i++)
+        if (module_ids[i].len == 0 || module_ids[i].len > ATTEST_MODULE_ID_MAX)
+            return ERR_MALFORMED;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(rs->qemu_modules[i], module_ids[i].ptr, module_ids[i].len);
+        rs->qemu_modules[i][module_ids[i].len] = '\0';
+    }
+    rs->n_qemu_modules = n;
     return ERR_OK;
 }
 
@@ -116,13 +133,69 @@ static enum err bad_document(enum err r, const struct why *why, struct fault *f)
                      why->what ? why->what : err_name(r));
 }
 
+/* A document whose origin is settled, one way or the other. */
+struct judged {
+    struct attest_doc doc;
+    int64_t not_before, not_after;
+    bool is_unsigned;
+};
+
+static bool trusts_qemu(const struct recipients *rs, struct span module_id)
+{
+    for (size_t i = 0; i < rs->n_qemu_modules; i++)
+        if (span_is(module_id, rs->qemu_modules[i]))
+            return true;
+    return false;
+}
+
+/* No certificate says how long it counts, so its own time does. */
+static enum err judge_unsigned(const struct recipients *rs, struct span document, int64_t now_s,
+                               struct judged *out, struct why *why)
+{
+    if (rs->n_qemu_modules == 0)
+        return why_fail(why, ERR_VERIFY,
+                        "unsigned, as QEMU's nitro-enclave machine makes them; it is taken only by "
+                        "a local KMS started with --trust-qemu-nsm and its module id",
+                        0);
+    enum err r = qemu_nsm_parse(document, &out->doc, why);
+    if (r != ERR_OK)
+        return r;
+    if (!trusts_qemu(rs, out->doc.module_id))
+        return why_fail(why, ERR_VERIFY,
+                        "unsigned, and of a module id that --trust-qemu-nsm does not name", 0);
+    if (out->doc.timestamp_ms / 1000 > INT64_MAX / 1000)
+        return why_fail(why, ERR_VERIFY, "document time", 0);
+    int64_t made_s = (int64_t)(out->doc.timestamp_ms / 1000);
+    out->not_before = made_s - QEMU_NSM_MAX_AHEAD_S;
+    out->not_after = made_s + QEMU_NSM_MAX_AGE_S;
+    out->is_unsigned = true;
+    return now_s >= out->not_before && now_s <= out->not_after
+               ? ERR_OK
+               : why_fail(why, ERR_VERIFY, "document time", 0);
+}
+
+static enum err judge(struct crypto *cx, struct recipients *rs, struct span document, int64_t now_s,
+                      struct judged *out, struct why *why)
+{
+    struct attest_verified v;
+
+    *out = (struct judged){ .is_unsigned = false };
+    if (qemu_nsm_is(document))
+        return judge_unsigned(rs, document, now_s, out, why);
+    enum err r = verify(cx, rs, document, now_s, &v, why);
+    if (r == ERR_OK)
+        *out =
+            (struct judged){ .doc = v.doc, .not_before = v.not_before, .not_after = v.not_after };
+    return r;
+}
+
 static enum err make(struct crypto *cx, struct recipients *rs, struct span document, int64_t now_s,
                      struct recipient *made, struct fault *f)
 {
-    struct attest_verified v;
+    struct judged v;
     struct why why = { 0 };
 
-    enum err r = verify(cx, rs, document, now_s, &v, &why);
+    enum err r = judge(cx, rs, document, now_s, &v, &why);
     if (r != ERR_OK)
         return bad_document(r, &why, f);
     if (v.doc.public_key.len == 0)
@@ -133,6 +206,7 @@ static enum err make(struct crypto *cx, struct recipients *rs, struct span docum
     made->valid_from_s = v.not_before;
     made->valid_to_s = v.not_after < now_s + KEPT_S ? v.not_after : now_s + KEPT_S;
     made->is_debug = attest_is_debug(&v.doc.pcrs);
+    made->is_unsigned = v.is_unsigned;
     if (v.doc.module_id.len <= ATTEST_MODULE_ID_MAX)
         memcpy(made->module_id, v.doc.module_id.ptr, v.doc.module_id.len);
     set_facts(made, &v.doc.pcrs);

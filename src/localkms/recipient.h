@@ -15,6 +15,7 @@
 #include "crypto/hash.h"
 #include "localkms/fault.h"
 #include "localkms/input.h"
+#include "localkms/qemu_nsm.h"
 #include "policy/policy.h"
 
 enum {
@@ -27,7 +28,7 @@ struct recipient {
     uint8_t digest[SHA256_BYTES];
     int64_t valid_from_s, valid_to_s;
     uint64_t used;
-    bool is_debug;
+    bool is_debug, is_unsigned; /* unsigned: QEMU's, of a module that the operator named */
     char module_id[ATTEST_MODULE_ID_MAX + 1];
     struct cms_recipient to;
     struct policy_fact facts[RECIPIENT_FACTS_MAX];
@@ -40,6 +41,10 @@ struct recipients; /* the trusted roots and what is kept */
 
 /* `roots`: DER, copied; at least one. ERR_NOMEM, ERR_INTERNAL. */
 MUST_USE enum err recipients_new(const struct span *roots, size_t n, struct recipients **out);
+/* Take QEMU's unsigned documents (qemu_nsm.h) of these module ids, copied; none by default.
+ * ERR_MALFORMED: an empty or too long one. ERR_LIMIT: more than QEMU_NSM_MODULES_MAX. */
+MUST_USE enum err recipients_trust_qemu(struct recipients *rs, const struct span *module_ids,
+                                        size_t n);
 void recipients_free(struct recipients *rs); /* NULL is fine */
 
 /* `object`: the bytes of the member, or absent: then *out is NULL. *out lives until the next call

@@ -35,12 +35,15 @@ static void start(struct api *a)
 {
     static const uint8_t master[MASTER_KEY_BYTES] = { 7 };
     const struct keystore store = test_keystore_interface(a->store);
+    const struct span module = span_str(a->qemu_module);
     const struct localkms_settings s = {
         .region = SPAN_LIT("us-east-1"),
         .account = SPAN_LIT(API_ACCOUNT),
         .partition = SPAN_LIT("aws"),
         .roots = &a->root,
         .n_roots = 1,
+        .qemu_modules = &module,
+        .n_qemu_modules = module.ptr ? 1 : 0,
         .master_key = SPAN_ARRAY(master),
         .form = a->form,
         .store = &store,

@@ -27,6 +27,7 @@ struct api {
     struct localkms *k;
     enum cms_form form;
     struct span root;
+    const char *qemu_module; /* NULL: none is trusted */
     int64_t now_ms;
     struct localkms_note note;
     struct buf request, response;

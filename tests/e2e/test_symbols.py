@@ -18,6 +18,7 @@ def stripped_size():
 
 
 symbols = out("nm", PROGRAM)
+local_kms = out("nm", os.path.realpath(os.path.join(BUILD, "bin", "nitroseal-kms")))
 headers = out("readelf", "-lW", PROGRAM)
 dynamic = out("readelf", "-dW", PROGRAM)
 stack = re.search(r"GNU_STACK.*", headers)[0]
@@ -26,6 +27,8 @@ tests = [
     ("has symbols to look at", re.search(r" [tT] enclave_", symbols) is not None),
     ("no symbol of the software NSM", re.search(r" softnsm_", symbols) is None),
     ("no symbol of the local KMS", re.search(r" localkms_", symbols) is None),
+    ("no way to take a document of QEMU's NSM", re.search(r" qemu_nsm_", symbols) is None),
+    ("which the local KMS has", re.search(r" qemu_nsm_parse", local_kms) is not None),
     ("no symbol of the policy engine", re.search(r" (policy_(parse|evaluate)|access_decide)", symbols) is None),
     ("no SQLite and no jansson", re.search(r" (sqlite3_open|json_loads)", symbols) is None),
     ("static: no interpreter", "INTERP" not in headers),

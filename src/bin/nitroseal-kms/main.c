@@ -13,6 +13,7 @@
 #include "localkms/keystore_sqlite.h"
 #include "localkms/localkms.h"
 #include "localkms/principals.h"
+#include "localkms/qemu_nsm.h"
 #include "localkms/vault.h"
 
 _Static_assert((int)STATE_MASTER_KEY_BYTES == (int)MASTER_KEY_BYTES, "what the vault takes");
@@ -34,6 +35,9 @@ static const struct option_def table[] = {
     { "account", 0, "ID", NULL, "111122223333", "Account that keys belong to." },
     { "root", 0, "FILE", NULL, NULL,
       "Trust this attestation root (PEM) instead of AWS's; may be given more than once." },
+    { "trust-qemu-nsm", 0, "MODULE_ID", NULL, NULL,
+      "Take UNSIGNED documents of QEMU's nitro-enclave machine with this module id, for tests; "
+      "repeatable." },
     { "principals", 0, "FILE", NULL, NULL,
       "Who may sign: JSON, readable by its owner only; read again on SIGHUP." },
     { "cms-form", 0, "a|b", NULL, "a", "Form of CiphertextForRecipient." },
@@ -64,6 +68,8 @@ struct kms {
     const char *dir, *region, *principals;
     struct buf roots[ROOTS_MAX]; /* DER */
     size_t n_roots;
+    struct span qemu_modules[QEMU_NSM_MODULES_MAX];
+    size_t n_qemu_modules;
     struct localkms_note note;
     bool explain;
 };
@@ -89,21 +95,32 @@ static int fail(int status, const char *event, const char *which, enum err r, co
     return status;
 }
 
+static const char *attested(const struct localkms_note *n)
+{
+    return !n->attested           ? "no"
+           : n->unsigned_document ? "UNSIGNED, QEMU"
+           : n->debug_enclave     ? "debug"
+                                  : "yes";
+}
+
 /* One line for each request: who, what, about which key, and how it ended. Refusals of policy are
- * explained where the operator asked for it. */
+ * explained where the operator asked for it. A KMS that takes what nobody signed says so each time.
+ */
 static void note_log(const struct kms *k)
 {
     const struct localkms_note *n = &k->note;
     enum log_level level = n->status >= 500 ? LOG_ERROR : n->status >= 400 ? LOG_WARN : LOG_INFO;
+    const char *trust = k->n_qemu_modules ? "UNSIGNED DOCUMENTS OF QEMU" : "";
 
     log_event(level, "request", LOG_STR("operation", n->operation), LOG_INT("status", n->status),
               LOG_STR("error", n->error), LOG_STR("caller", n->caller), LOG_STR("key", n->key_id),
-              LOG_STR("attested", n->attested ? n->debug_enclave ? "debug" : "yes" : "no"),
+              LOG_STR("attested", attested(n)), LOG_STR("trusting", trust),
               LOG_STR("module", n->module_id ? n->module_id : ""),
               LOG_STR("request_id", n->request_id), LOG_STR("store", n->store_reason),
               LOG_SPAN("message", n->message.len ? buf_view(&n->message) : SPAN_LIT("")));
     if (k->explain && n->explain.len)
         log_event(LOG_INFO, "explanation", LOG_STR("request_id", n->request_id),
+                  LOG_STR("attested", attested(n)), LOG_STR("trusting", trust),
                   LOG_SPAN("text", buf_view(&n->explain)));
 }
 
@@ -178,6 +195,23 @@ static int roots_take(const struct options *o, struct kms *k)
     return -1;
 }
 
+static int qemu_take(const struct options *o, struct kms *k)
+{
+    k->n_qemu_modules = option_count(o, "trust-qemu-nsm");
+    if (k->n_qemu_modules > QEMU_NSM_MODULES_MAX) {
+        complain(o, "--trust-qemu-nsm: at most %d", QEMU_NSM_MODULES_MAX);
+        return EXIT_USAGE;
+    }
+    for (unsigned i = 0; i < k->n_qemu_modules; i++) {
+        k->qemu_modules[i] = span_str(option_at(o, "trust-qemu-nsm", i));
+        log_event(LOG_WARN,
+                  "TRUSTING UNSIGNED ATTESTATION DOCUMENTS OF QEMU: anybody can make them, for "
+                  "tests only",
+                  LOG_SPAN("module", k->qemu_modules[i]));
+    }
+    return -1;
+}
+
 static int store_open(struct kms *k)
 {
     char path[STATE_PATH_BYTES];
@@ -203,6 +237,8 @@ static int core_make(const struct options *o, struct kms *k)
         .partition = span_str(state_partition(k->region).name),
         .roots = roots,
         .n_roots = k->n_roots,
+        .qemu_modules = k->qemu_modules,
+        .n_qemu_modules = k->n_qemu_modules,
         .master_key = secret_view(&k->state.master_key),
         .form = strcmp(option_text(o, "cms-form"), "b") == 0 ? CMS_FORM_B : CMS_FORM_A,
         .store = &store,
@@ -299,6 +335,8 @@ static int start(const struct options *o, struct kms *k)
     if (status >= 0 || option_flag(o, "init"))
         return status >= 0 ? status : 0;
     status = roots_take(o, k);
+    if (status < 0)
+        status = qemu_take(o, k);
     if (status < 0)
         status = core_make(o, k);
     if (status < 0)

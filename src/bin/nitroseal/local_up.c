@@ -21,6 +21,9 @@ static const struct option_def options[] = {
       "KMS will refuse, as AWS's does." },
     { "pcr", 0, "N=HEX", NULL, NULL,
       "The image has this PCR instead of the measured one; repeatable." },
+    { "trust-qemu-nsm", 0, "MODULE_ID", NULL, NULL,
+      "The KMS takes unsigned documents of QEMU's nitro-enclave machine with this module id; "
+      "repeatable." },
     { "foreground", 0, NULL, NULL, NULL, "Stay until SIGINT or SIGTERM." },
     LOCAL_JSON_OPTION,
     { 0 },
@@ -54,6 +57,12 @@ static int read_options(const struct options *o, struct stack_options *so, struc
         return cli_fault_set(f, CLI_USAGE, _("more than %d PCRs"), STACK_PCRS_MAX);
     for (unsigned i = 0; i < so->n_pcrs; i++)
         so->pcrs[i] = option_at(o, "pcr", i);
+    so->n_qemu_modules = option_count(o, "trust-qemu-nsm");
+    if (so->n_qemu_modules > STACK_QEMU_MODULES_MAX)
+        return cli_fault_set(f, CLI_USAGE, _("more than %d module ids of QEMU"),
+                             STACK_QEMU_MODULES_MAX);
+    for (unsigned i = 0; i < so->n_qemu_modules; i++)
+        so->qemu_modules[i] = option_at(o, "trust-qemu-nsm", i);
     int status = local_dir(o, true, so->dir, f);
     if (status != CLI_OK)
         return status;

@@ -27,6 +27,7 @@ enum {
     STACK_DIR_MAX = 80,     /* bytes: DIR/v/4294967295.vsock_65535 must fit sun_path */
     STACK_PATH_BYTES = 512, /* of any file's path here, our programs' included */
     STACK_PCRS_MAX = 8,
+    STACK_QEMU_MODULES_MAX = 4,
     STACK_PORT = 5000,       /* of the service */
     STACK_PROXY_PORT = 8000, /* DESIGN section 4 */
     STACK_START_S = 20,
@@ -39,6 +40,8 @@ struct stack_options {
     bool debug_mode;
     const char *pcrs[STACK_PCRS_MAX]; /* "N=HEX" as given, instead of the image's */
     unsigned n_pcrs;
+    const char *qemu_modules[STACK_QEMU_MODULES_MAX]; /* whose unsigned documents the KMS takes */
+    unsigned n_qemu_modules;
 };
 
 /* DIR/NAME; always fits: DIR is short. */

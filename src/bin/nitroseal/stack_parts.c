@@ -67,6 +67,10 @@ static void kms_words(const struct stack_facts *facts, struct words *argv)
     words_add(argv, "--principals");
     words_add(argv, "%s/principals.json", so->dir);
     words_add(argv, "--explain");
+    for (unsigned i = 0; i < so->n_qemu_modules; i++) {
+        words_add(argv, "--trust-qemu-nsm");
+        words_add(argv, "%s", so->qemu_modules[i]);
+    }
 }
 
 static void service_env(const struct stack_facts *facts, struct words *env)
