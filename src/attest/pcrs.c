@@ -85,9 +85,8 @@ enum err attest_pcr_extend(struct crypto *cx, uint8_t pcr[static ATTEST_PCR_BYTE
     return r;
 }
 
-/* One extend of zero with the digest of the parts: no lengths, no separators. */
-static enum err measure(struct crypto *cx, const struct span *parts, size_t n,
-                        uint8_t pcr[static ATTEST_PCR_BYTES])
+enum err attest_pcr_measure(struct crypto *cx, const struct span *parts, size_t n,
+                            uint8_t pcr[static ATTEST_PCR_BYTES])
 {
     uint8_t digest[SHA384_BYTES];
 
@@ -105,11 +104,11 @@ enum err attest_pcrs_of_image(struct crypto *cx, const struct span *parts, size_
 
     if (n < IMAGE_FIXED_PARTS)
         return ERR_INTERNAL;
-    enum err r = measure(cx, parts, n, pcrs.value[0]);
+    enum err r = attest_pcr_measure(cx, parts, n, pcrs.value[0]);
     if (r == ERR_OK)
-        r = measure(cx, parts, IMAGE_FIXED_PARTS, pcrs.value[1]);
+        r = attest_pcr_measure(cx, parts, IMAGE_FIXED_PARTS, pcrs.value[1]);
     if (r == ERR_OK)
-        r = measure(cx, parts + IMAGE_FIXED_PARTS, n - IMAGE_FIXED_PARTS, pcrs.value[2]);
+        r = attest_pcr_measure(cx, parts + IMAGE_FIXED_PARTS, n - IMAGE_FIXED_PARTS, pcrs.value[2]);
     if (r != ERR_OK)
         return r;
     for (unsigned i = 0; i < 3; i++)

@@ -124,4 +124,8 @@ void json_out_null(struct json_out *w);
 void json_out_raw(struct json_out *w, struct span value);
 MUST_USE enum err json_out_end(struct json_out *w);
 
+/* Append the same JSON over several lines, two blanks for each level, as serde_json and jq print
+ * it. `in` is well formed: written by json_out or checked by the cursor. ERR_LIMIT, ERR_NOMEM. */
+MUST_USE enum err json_pretty(struct span in, struct buf *out);
+
 #endif

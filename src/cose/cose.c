@@ -33,8 +33,7 @@ enum err cose_sign1_split(struct span in, struct cose_sign1 *out, struct span *u
     return ERR_OK;
 }
 
-/* Exactly {1: -35}: no further parameter could be critical to how the message is to be read. */
-static enum err check_alg(struct span phdr)
+enum err cose_alg_parse(struct span phdr, int64_t *out)
 {
     struct cbor_in c = cbor_in_init(phdr);
 
@@ -43,7 +42,16 @@ static enum err check_alg(struct span phdr)
     int64_t alg = cbor_in_int(&c);
     if (cbor_in_end(&c) != ERR_OK || label != HEADER_ALG)
         return ERR_MALFORMED;
-    return alg == COSE_ALG_ES384 ? ERR_OK : ERR_UNSUPPORTED;
+    *out = alg;
+    return ERR_OK;
+}
+
+static enum err check_alg(struct span phdr)
+{
+    int64_t alg = 0;
+
+    enum err r = cose_alg_parse(phdr, &alg);
+    return r == ERR_OK && alg != COSE_ALG_ES384 ? ERR_UNSUPPORTED : r;
 }
 
 enum err cose_sign1_parse(struct span in, struct cose_sign1 *out, struct why *why)
@@ -66,8 +74,7 @@ enum err cose_sign1_parse(struct span in, struct cose_sign1 *out, struct why *wh
     return ERR_OK;
 }
 
-/* Sig_structure with an empty external_aad (RFC 9052 section 4.4). */
-static enum err sig_structure(struct span phdr, struct span payload, struct buf *out)
+enum err cose_sign1_tbs(struct span phdr, struct span payload, struct buf *out)
 {
     struct cbor_out w = cbor_out_init(out);
 
@@ -85,7 +92,7 @@ enum err cose_sign1_verify(struct crypto *cx, const struct cose_sign1 *msg,
     AUTO(buf_clear)
     struct buf tbs = BUF_INIT(PHDR_MAX_BYTES + COSE_PAYLOAD_MAX + SIG_STRUCTURE_OVERHEAD);
 
-    enum err r = sig_structure(msg->phdr, msg->payload, &tbs);
+    enum err r = cose_sign1_tbs(msg->phdr, msg->payload, &tbs);
     if (r == ERR_OK)
         r = ec_verify_es384(cx, key, buf_view(&tbs), msg->sig);
     return r == ERR_OK ? ERR_OK : why_fail(why, r, "ES384 signature", 0);
@@ -101,7 +108,7 @@ enum err cose_sign1_write(struct crypto *cx, const struct ec_key *key, struct sp
 
     if (payload.len > COSE_PAYLOAD_MAX)
         return ERR_LIMIT;
-    enum err r = sig_structure(SPAN_ARRAY(es384_phdr), payload, &tbs);
+    enum err r = cose_sign1_tbs(SPAN_ARRAY(es384_phdr), payload, &tbs);
     if (r == ERR_OK)
         r = ec_sign_es384(cx, key, buf_view(&tbs), sig);
     if (r != ERR_OK)

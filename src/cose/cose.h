@@ -12,7 +12,9 @@
 
 enum {
     COSE_TAG_SIGN1 = 18,
+    COSE_ALG_ES256 = -7, /* these two: signatures of enclave images, see eif/signature.h */
     COSE_ALG_ES384 = -35,
+    COSE_ALG_ES512 = -36,
     COSE_SIG_BYTES =
         96, /* r || s, 48 bytes each (RFC 9053 section 2.1); the AWS page says 32/48/64 */
     COSE_PAYLOAD_MAX = 16384, /* bytes; attestation_process.md section 3.1 */
@@ -28,6 +30,12 @@ struct cose_sign1 {
  * map into *uhdr; what cose_sign1_parse() rests on. ERR_MALFORMED, ERR_LIMIT; outputs untouched. */
 MUST_USE enum err cose_sign1_split(struct span in, struct cose_sign1 *out, struct span *uhdr,
                                    struct why *why);
+
+/* The algorithm of a protected header that is exactly {1: alg}: no further parameter could be
+ * critical to how the message is to be read. ERR_MALFORMED; *out untouched. */
+MUST_USE enum err cose_alg_parse(struct span phdr, int64_t *out);
+/* Append what is signed: Sig_structure with an empty external_aad (RFC 9052 section 4.4). */
+MUST_USE enum err cose_sign1_tbs(struct span phdr, struct span payload, struct buf *out);
 
 /* Split `in` into its parts; verifies nothing. Borrow: every span in *out points into `in`. On
  * failure *out is untouched and *why (may be NULL) holds the first fault and its byte offset.

@@ -33,6 +33,7 @@ static const struct {
     { "kms-ciphertext-for-recipient-b64", run_recipient_b64 },
     { "rsa-private-key", run_rsa_key },
     { "wycheproof", run_wycheproof },
+    { "eif", run_eif },
 };
 
 void set_note(struct runner *r, const char *fmt, ...)
