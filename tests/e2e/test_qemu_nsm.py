@@ -1,50 +1,18 @@
 #!/usr/bin/python3
 """nitroseal-kms --trust-qemu-nsm: unsigned documents in the form of QEMU's nitro-enclave machine, made here by hand,
 are taken where the operator says so and nowhere else, and never silently. Prints TAP."""
-import base64, json, os, subprocess, time
+import base64, json, os, time
 
 import lib
 from lib import check
-
-MODULE = "i-234-enc5678"
-
-
-def head(major, n):
-    if n < 24:
-        return bytes([major << 5 | n])
-    size = 1 if n < 256 else 2 if n < 65536 else 4 if n < 1 << 32 else 8
-    return bytes([major << 5 | {1: 24, 2: 25, 4: 26, 8: 27}[size]]) + n.to_bytes(size, "big")
-
-
-def cbor(v):
-    if v is None:
-        return b"\xf6"
-    if isinstance(v, int):
-        return head(0, v)
-    if isinstance(v, bytes):
-        return head(2, len(v)) + v
-    if isinstance(v, str):
-        return head(3, len(v.encode())) + v.encode()
-    if isinstance(v, list):
-        return head(4, len(v)) + b"".join(map(cbor, v))
-    return head(5, len(v)) + b"".join(cbor(k) + cbor(x) for k, x in v.items())
-
-
-def document(public_key, pcrs, module=MODULE, now=None, signature=bytes(64), alg=b"\xa1\x01\x20"):
-    payload = {"module_id": module, "digest": "SHA384", "timestamp": int(now or time.time()) * 1000,
-               "pcrs": {i: pcrs.get(i, bytes(48)) for i in range(16)}, "certificate": bytes(64),
-               "cabundle": [bytes(64)], "public_key": public_key, "user_data": None, "nonce": None}
-    return cbor([alg, {}, cbor(payload), signature])
-
+from qemu_document import MODULE, document, public_key
 
 folder = lib.private_folder()
 everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
 admin = lib.Principal("admin", "AKIDADMINADMINADMIN0", "a" * 40, policies=[everything])
 with open(os.open(os.path.join(folder, "principals.json"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
     json.dump([admin.entry()], f)
-with open(os.path.join(folder, "key.pem"), "w") as f:
-    subprocess.run(["openssl", "genrsa", "2048"], stdout=f, stderr=subprocess.DEVNULL, check=True)
-public = subprocess.run(["openssl", "rsa", "-in", f.name, "-pubout", "-outform", "DER"], capture_output=True, check=True).stdout
+public = public_key(folder)
 
 
 def start(name, *options):

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/policy_cmd.h"
 
 static const struct command {
     const char *name;
@@ -14,6 +15,7 @@ static const struct command {
     { "encrypt", cmd_encrypt, "Encrypt and sign a text inside the enclave." },
     { "decrypt", cmd_decrypt, "Decrypt and verify it there." },
     { "attest", cmd_attest, "Fetch the enclave's attestation document and verify it." },
+    { "policy", cmd_policy, "Key policies for attested images: generate." },
     { "local", cmd_local, "Run everything on this machine, without AWS: up, down, status, kms." },
 };
 

@@ -1,0 +1,242 @@
+#!/usr/bin/python3
+"""`nitroseal policy`: what `generate` writes is taken by the local KMS and does what it says, both ways; for one image
+and for two, by PCRs, by signer, by parent. Documents are made by hand (qemu_document.py). Prints TAP."""
+import base64, json, os, hashlib
+
+import lib
+from lib import check
+from qemu_document import MODULE, document, public_key
+
+if lib.missing_programs(["nitroseal", "nitroseal-kms"]):
+    lib.skip_all("nitroseal or nitroseal-kms is not built")
+
+ACCOUNT = lib.ACCOUNT
+folder = lib.private_folder()
+everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
+
+
+def principal(name, policies=None):
+    p = lib.Principal(name, ("AKID" + name.upper() * 8)[:20], name * 10, policies=policies)
+    return p
+
+
+app, other, admin, power = principal("app"), principal("other"), principal("admin"), principal("power", [everything])
+role = principal("parent")
+role.arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/parent/i-0123456789abcdef0"
+creator = principal("creator", [everything])
+with open(os.open(os.path.join(folder, "principals.json"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+    json.dump([p.entry() for p in (app, other, admin, power, role, creator)], f)
+public = public_key(folder)
+
+
+def pcr(seed):
+    return hashlib.sha384(seed.encode()).digest()
+
+
+def image(name, signed=False):
+    pcrs = {i: pcr(f"{name} {i}") for i in (0, 1, 2)}
+    return {**pcrs, 8: pcr("the signer")} if signed else pcrs
+
+
+def extended(text):
+    return hashlib.sha384(bytes(48) + text.encode()).digest()
+
+
+def image_file(name, pcrs, nested=True):
+    values = {"HashAlgorithm": "Sha384 { ... }", **{f"PCR{i}": v.hex() for i, v in pcrs.items()}}
+    path = os.path.join(folder, name + ".json")
+    with open(path, "w") as f:
+        json.dump({"Measurements": values} if nested else {k: v for k, v in values.items() if k.startswith("PCR")}, f)
+    return path
+
+
+def generate(*argv, who=("--user", "user/app", "--admin", "user/admin")):
+    return lib.run("nitroseal", "policy", "generate", "--account", ACCOUNT, *who, *argv)
+
+
+state = os.path.join(folder, "kms")
+os.makedirs(state, mode=0o700)
+server = lib.Program("nitroseal-kms", ["--state", state, "--principals", os.path.join(folder, "principals.json"), "--explain",
+                                       "--trust-qemu-nsm", MODULE], log=os.path.join(folder, "kms.log"))
+lib.until(lambda: os.path.exists(os.path.join(state, "port")) or not server.alive(), what="nitroseal-kms")
+kms = lib.Kms(state)
+
+
+def outcome(who, operation, pcrs=None, **params):
+    """"key": released to the recipient; "plain": in the clear; else the error."""
+    if pcrs is not None:
+        params["Recipient"] = {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
+                               "AttestationDocument": base64.b64encode(document(public, pcrs)).decode()}
+    try:
+        answer = kms.call(who, operation, **params)
+    except lib.KmsError as e:
+        return e.type
+    return "key" if answer.get("CiphertextForRecipient") else "plain" if answer.get("Plaintext") else "done"
+
+
+def expect(name, want, who, operation, pcrs=None, **params):
+    got = outcome(who, operation, pcrs, **params)
+    check(got == want, name, f"got {got}, want {want}", server.text()[-1500:])
+
+
+NO, KEY = "AccessDeniedException", "key"
+
+
+def created(text):
+    """The key of a generated policy, made by its administrator with IAM's leave to call CreateKey."""
+    return kms.call(creator, "CreateKey", Policy=text, BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["Arn"]
+
+
+def one_image():
+    good, bad = image("one"), image("two")
+    status, text, err = generate("--image", image_file("one", good))
+    check(status == 0 and not err, "generate for one image", status, err)
+    arn = created(text)
+    k = {"KeyId": arn, "KeySpec": "AES_256"}
+    expect("the image gets a data key", KEY, app, "GenerateDataKey", good, **k)
+    blob = kms.call(app, "GenerateDataKey", Recipient={"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
+                    "AttestationDocument": base64.b64encode(document(public, good)).decode()}, **k)["CiphertextBlob"]
+    expect("and opens it", KEY, app, "Decrypt", good, CiphertextBlob=blob, KeyId=arn)
+    expect("another image does not", NO, app, "Decrypt", bad, CiphertextBlob=blob, KeyId=arn)
+    for i in (0, 1, 2):
+        expect(f"nor one with another PCR{i}", NO, app, "Decrypt", {**good, i: pcr("x")}, CiphertextBlob=blob)
+    expect("nor a debug enclave", NO, app, "Decrypt", {}, CiphertextBlob=blob)
+    expect("nor the parent without attestation", NO, app, "Decrypt", CiphertextBlob=blob)
+    expect("nor another principal with the image", NO, other, "Decrypt", good, CiphertextBlob=blob)
+    expect("nor one whom IAM allows everything", NO, power, "Decrypt", good, CiphertextBlob=blob)
+    expect("nor the administrator", NO, admin, "Decrypt", CiphertextBlob=blob)
+    expect("nor he with the image", NO, admin, "Decrypt", good, CiphertextBlob=blob)
+    expect("the user does not encrypt past the enclave", NO, app, "Encrypt", KeyId=arn, Plaintext="aGk=")
+    expect("an operation that was not asked for stays shut", NO, app, "GenerateDataKeyPair", good, KeyId=arn, KeyPairSpec="ECC_NIST_P256")
+    expect("the administrator describes the key", "done", admin, "DescribeKey", KeyId=arn)
+    expect("and may put a policy again, past the lockout check", "done", admin, "PutKeyPolicy", KeyId=arn, PolicyName="default", Policy=text)
+    expect("the user may not", NO, app, "PutKeyPolicy", KeyId=arn, PolicyName="default", Policy=text)
+
+
+def belt():
+    good = image("one")
+    path = image_file("one", good)
+    open_too = json.loads(generate("--image", path)[1])
+    hole = {"Sid": "a hole", "Effect": "Allow", "Principal": {"AWS": app.arn}, "Action": "kms:Decrypt", "Resource": "*"}
+    loose = json.loads(generate("--image", path, "--no-belt")[1])
+    results = []
+    for doc in (open_too, loose):
+        doc["Statement"].append(hole)
+        arn = created(json.dumps(doc))
+        recipient = {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256", "AttestationDocument": base64.b64encode(document(public, good)).decode()}
+        blob = kms.call(app, "GenerateDataKey", KeyId=arn, KeySpec="AES_256", Recipient=recipient)["CiphertextBlob"]
+        results.append((outcome(app, "Decrypt", CiphertextBlob=blob), outcome(app, "Decrypt", good, CiphertextBlob=blob)))
+    check(results == [(NO, KEY), ("plain", KEY)], "the belt holds against a statement that allows too much; without it none does", results)
+
+
+def roll_out():
+    old, new = image("old"), image("new")
+    status, text, err = generate("--image", image_file("old", old), "--image", image_file("new", new, nested=False), "--compact")
+    check(status == 0 and text.count("\n") == 1, "two images, on one line", status, err)
+    k = {"KeyId": created(text), "KeySpec": "AES_256"}
+    expect("the old image", KEY, app, "GenerateDataKey", old, **k)
+    expect("the new image", KEY, app, "GenerateDataKey", new, **k)
+    expect("PCR0 of one with PCR1 and PCR2 of the other", NO, app, "GenerateDataKey", {**new, 0: old[0]}, **k)
+    expect("a third", NO, app, "GenerateDataKey", image("third"), **k)
+    status, text, err = generate("--image", image_file("old", old), *(x for i in (0, 1, 2) for x in ("--pcr", f"{i}={new[i].hex()}")))
+    k = {"KeyId": created(text), "KeySpec": "AES_256"}
+    expect("one by file and one by PCRs: the first", KEY, app, "GenerateDataKey", old, **k)
+    expect("the second", KEY, app, "GenerateDataKey", new, **k)
+
+
+def parent_and_signer():
+    arn, instance = f"arn:aws:iam::{ACCOUNT}:role/parent", "i-0123456789abcdef0"
+    good = {**image("one", signed=True), 3: extended(arn), 4: extended(instance)}
+    path = image_file("signed", image("one", signed=True))
+    who = ("--user", "parent", "--admin", "user/admin")
+    status, text, err = generate("--image", path, "--parent-role", arn, "--parent-instance", instance, who=who)
+    k = {"KeyId": created(text), "KeySpec": "AES_256"}
+    expect("role and instance of the parent, by a session of the role", KEY, role, "GenerateDataKey", good, **k)
+    expect("another role", NO, role, "GenerateDataKey", {**good, 3: extended(arn + "x")}, **k)
+    expect("another instance", NO, role, "GenerateDataKey", {**good, 4: extended("i-1")}, **k)
+    status, text, err = generate("--image", path, "--registers", "8")
+    k = {"KeyId": created(text), "KeySpec": "AES_256"}
+    expect("by signer alone: any image of his", KEY, app, "GenerateDataKey", image("two", signed=True), **k)
+    expect("an unsigned image", NO, app, "GenerateDataKey", image("one"), **k)
+    status, text, err = generate("--image", path, "--operation", "GenerateDataKeyPair", "--operation", "GenerateDataKey")
+    k = {"KeyId": created(text)}
+    expect("operations that were asked for", KEY, app, "GenerateDataKey", good, KeySpec="AES_256", **k)
+    check(json.loads(text)["Statement"][1]["Action"] == ["kms:GenerateDataKey", "kms:GenerateDataKeyPair"], "and no others", text)
+
+
+def from_an_eif():
+    vectors = os.environ.get("NITROSEAL_VECTORS", os.path.join(lib.ROOT, "..", "shared", "vectors"))
+    eif = os.path.join(vectors, "eif", "ok-signed-p256.eif")
+    if not os.path.exists(eif):
+        print("# no shared vectors: no EIF to read")
+        return
+    with open(os.path.join(vectors, "manifest.json")) as f:
+        entries = json.load(f)
+    entry = [e for e in entries["entries"] if e["path"] == "eif/ok-signed-p256.eif"][0]
+    good = {int(k[3:]): bytes.fromhex(v) for k, v in entry["values"]["pcrs"].items()}
+    status, text, err = generate("--image", eif, "--registers", "0,1,2,8")
+    check(status == 0, "from an EIF", err)
+    k = {"KeyId": created(text), "KeySpec": "AES_256"}
+    expect("its PCRs, that of the signer included", KEY, app, "GenerateDataKey", good, **k)
+    expect("the same image by another signer", NO, app, "GenerateDataKey", {**good, 8: pcr("x")}, **k)
+    for name, part in (("bad-crc", "checksum"), ("bad-sig-other-pcr0", "signature"), ("bad-truncated-section", "not an EIF")):
+        status, text, err = generate("--image", os.path.join(vectors, "eif", name + ".eif"))
+        check(status == 6 and part in err and not text, f"{name}: refused", status, err)
+
+
+def identity():
+    good = image("one")
+    status, text, err = generate("--image", image_file("one", good), "--kind", "user", "--operation", "GenerateRandom", "--operation", "Decrypt")
+    statements = json.loads(text)["Statement"]
+    check(status == 0 and [s["Action"] for s in statements] == [["kms:Decrypt"], ["kms:GenerateRandom"]]
+          and statements[0]["Resource"] == f"arn:aws:kms:*:{ACCOUNT}:key/*" and "Principal" not in text, "the users' identity policy", text)
+    other.policies = [json.loads(text)]
+    with open(os.path.join(folder, "principals.json"), "w") as f:
+        json.dump([p.entry() for p in (app, other, admin, power, role, creator)], f)
+    server.signal(1)
+    lib.until(lambda: "principals read" in server.text(), what="reload")
+    expect("random bytes for the image", KEY, other, "GenerateRandom", good, NumberOfBytes=16)
+    expect("and for nobody else", NO, other, "GenerateRandom", NumberOfBytes=16)
+    status, text, err = generate("--kind", "admin", "--key", "arn:aws:kms:us-east-1:111122223333:key/x")
+    check(status == 0 and json.loads(text)["Statement"][0]["Resource"].endswith("key/x"), "the administrators' identity policy", err)
+
+
+def refusals():
+    good = image("one")
+    path, zero = image_file("one", good), image_file("zero", {i: bytes(48) for i in range(3)})
+    bad = os.path.join(folder, "bad.json")
+    with open(bad, "w") as f:
+        f.write('{"PCR0":"00"}')
+    user, adm = ("--user", "a"), ("--admin", "b")
+    for name, status, part, argv in (
+            ("no account", 2, "--account", (*user, *adm, "--image", path)),
+            ("a short account", 2, "--account", ("--account", "1", *user, *adm, "--image", path)),
+            ("no administrator", 2, "administrator", ("--account", ACCOUNT, *user, "--image", path)),
+            ("no user", 2, "user", ("--account", ACCOUNT, *adm, "--image", path)),
+            ("no image", 2, "no image", ("--account", ACCOUNT, *user, *adm)),
+            ("zero PCRs", 2, "PCR0 is zero", ("--account", ACCOUNT, *user, *adm, "--image", zero)),
+            ("PCR3 alone", 2, "without PCR0 and PCR8", ("--account", ACCOUNT, *user, *adm, "--pcr", "3=" + "11" * 48)),
+            ("PCR8 of an unsigned image", 6, "no PCR8", ("--account", ACCOUNT, *user, *adm, "--image", path, "--registers", "8")),
+            ("neither EIF nor JSON", 6, "neither an EIF", ("--account", ACCOUNT, *user, *adm, "--image", bad)),
+            ("no such file", 6, "cannot read", ("--account", ACCOUNT, *user, *adm, "--image", bad + "x")),
+            ("a group as user", 2, "--user", ("--account", ACCOUNT, "--user", "arn:aws:iam::111122223333:group/g", *adm, "--image", path)),
+            ("Sign", 2, "--operation Sign", ("--account", ACCOUNT, *user, *adm, "--image", path, "--operation", "Sign")),
+            ("GenerateRandom in a key policy", 2, "identity policies", ("--account", ACCOUNT, *user, *adm, "--image", path, "--operation", "GenerateRandom")),
+            ("an odd kind", 2, "--kind", ("--account", ACCOUNT, *user, *adm, "--image", path, "--kind", "x")),
+            ("five images", 2, "more than 4", ("--account", ACCOUNT, *user, *adm, *["--image", path] * 5)),
+            ("PCR3 twice", 2, "PCR3", ("--account", ACCOUNT, *user, *adm, "--pcr", "0=" + "11" * 48, "--pcr", "3=" + "11" * 48, "--parent-role", "x"))):
+        got, out, err = lib.run("nitroseal", "policy", "generate", *argv)
+        check(got == status and part in err and not out and err.count("\n") == 1, "refused: " + name, got, err)
+    got, out, err = generate("--image", zero, "--allow-debug")
+    check(got == 0 and "0" * 96 in out, "zero PCRs where they are wanted", err)
+
+
+one_image()
+belt()
+roll_out()
+parent_and_signer()
+from_an_eif()
+identity()
+refusals()
+check(server.stop() == 0, "the local KMS ends by SIGTERM")
+lib.plan()
