@@ -3,23 +3,20 @@
 
 enum { POLICY_MEMBER_MAX_BYTES = 131072, POLICY_NAME_MAX_BYTES = 128 };
 
-static enum err malformed(struct call *c, const struct why *why)
+static enum err malformed(struct call *c, const struct policy_fault *f)
 {
-    bool is_text = strcmp(why->what, "Policy is not JSON") == 0;
-
-    if (is_text)
-        return fault_set(&c->fault, FAULT_MALFORMED_POLICY, "%s (byte %zu)", why->what, why->at);
-    if (why->at == 0)
-        return fault_set(&c->fault, FAULT_MALFORMED_POLICY, "%s", why->what);
-    return fault_set(&c->fault, FAULT_MALFORMED_POLICY, "%s (statement %zu)", why->what, why->at);
+    if (f->statement == 0)
+        return fault_set(&c->fault, FAULT_MALFORMED_POLICY, "%s (byte %zu)", f->what, f->at);
+    return fault_set(&c->fault, FAULT_MALFORMED_POLICY, "%s (statement %u, byte %zu)", f->what,
+                     f->statement, f->at);
 }
 
 enum err policy_take(struct call *c, struct span text, bool bypass, struct policy **out)
 {
     AUTO(policy_freep) struct policy *made = NULL;
-    struct why why = { .what = "Policy is malformed" };
+    struct policy_fault why = { .what = "Policy is malformed" };
 
-    enum err r = policy_parse(text, POLICY_OF_KEY, &made, &why);
+    enum err r = policy_parse_at(text, POLICY_OF_KEY, &made, &why);
     if (r == ERR_LIMIT)
         return fault_set(&c->fault, FAULT_LIMIT_EXCEEDED,
                          "The key policy is longer than the quota of %d bytes.", POLICY_MAX_BYTES);

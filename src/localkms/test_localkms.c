@@ -148,13 +148,13 @@ static struct refusal refusals[] = {
       ONE("Value '\xc4\x80' at 'policy'" MUST
           "satisfy regular expression pattern: [\\u0009\\u000A\\u000D\\u0020-\\u00FF]+") },
     { "policy that is no JSON", ADMIN, "PutKeyPolicy", "{\"KeyId\":\"$KEY\",\"Policy\":\"x\"}",
-      "MalformedPolicyDocumentException", "Policy is not JSON (byte 1)" },
+      "MalformedPolicyDocumentException", "Policy is not JSON (byte 0)" },
     { "policy that is no policy", ADMIN, "CreateKey", "{\"Policy\":\"{}\"}",
-      "MalformedPolicyDocumentException", "Policy without Statement" },
+      "MalformedPolicyDocumentException", "Policy without Statement (byte 0)" },
     { "policy with an operator that we do not know", ADMIN, "PutKeyPolicy",
       "{\"KeyId\":\"$KEY\",\"Policy\":\"{\\\"Statement\\\":{\\\"Effect\\\":\\\"Deny\\\","
-      "\\\"Principal\\\":\\\"*\\\",\\\"Condition\\\":{\\\"NumericEquals\\\":{\\\"a:b\\\":1}}}}\"}",
-      "MalformedPolicyDocumentException", "Unsupported condition operator (statement 1)" },
+      "\\\"Principal\\\":\\\"*\\\",\\\"Condition\\\":{\\\"NumericLike\\\":{\\\"a:b\\\":1}}}}\"}",
+      "MalformedPolicyDocumentException", "Unsupported condition operator (statement 1, byte 59)" },
     { "policy that locks out", ADMIN, "PutKeyPolicy",
       "{\"KeyId\":\"$KEY\",\"Policy\":\"{\\\"Statement\\\":{\\\"Effect\\\":\\\"Allow\\\","
       "\\\"Principal\\\":\\\"*\\\",\\\"Action\\\":\\\"kms:Decrypt\\\",\\\"Resource\\\":\\\"*\\\"}}"

@@ -69,12 +69,12 @@ static const struct row {
     { "expiration with a fraction", WITH("\"expiration\":\"2026-01-02T03:04:05.0Z\""), "expiration",
       1 },
     { "policies is an object", WITH("\"policies\":{}"), "policies is not a list of at most 20", 1 },
-    { "policy is text", WITH("\"policies\":[\"x\"]"), "Policy is not JSON", 1 },
+    { "policy is text", WITH("\"policies\":[\"x\"]"), "Policy is not an object", 1 },
     { "policy with a principal", WITH("\"policies\":[" POLICY(",\"Principal\":\"*\"") "]"),
       "Principal in an identity policy", 1 },
     { "second policy with an unknown operator",
       WITH("\"policies\":[" POLICY("") "," POLICY(
-          ",\"Condition\":{\"DateEquals\":{\"a:b\":\"c\"}}") "]"),
+          ",\"Condition\":{\"DateLike\":{\"a:b\":\"c\"}}") "]"),
       "Unsupported condition operator", 1 },
     { "same access key id twice", "[" GOOD "," GOOD "]", "access_key_id comes twice", 2 },
 };

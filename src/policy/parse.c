@@ -1,220 +1,18 @@
-/* parse.c - a policy document's text to its compiled form. */
+/* parse.c - a policy document's text to its compiled form, with the place of whatever is wrong. */
 #include <stdlib.h>
 
-#include "policy/compiled.h"
+#include "policy/pattern.h"
+#include "policy/reader.h"
 
-enum { IF_EXISTS_BYTES = sizeof "IfExists" - 1 };
-
-const struct policy_operator policy_operators[] = {
-    { "StringEquals", TEST_EQUAL, false, false },
-    { "StringEqualsIgnoreCase", TEST_EQUAL, false, true },
-    { "StringNotEquals", TEST_EQUAL, true, false },
-    { "StringNotEqualsIgnoreCase", TEST_EQUAL, true, true },
-    { "StringLike", TEST_LIKE, false, false },
-    { "StringNotLike", TEST_LIKE, true, false },
-    { "Bool", TEST_BOOL, false, true },
-    { "Null", TEST_NULL, false, true },
-    { 0 },
-};
-
-static enum err fail(struct why *why, const char *what)
+static void effect_parse(struct reader *r, struct policy_statement *st)
 {
-    return why_fail(why, ERR_MALFORMED, what, 0);
-}
-
-static struct span text_of(const json_t *j)
-{
-    return span_of(json_string_value(j), json_string_length(j));
-}
-
-static bool has_variable(struct span s)
-{
-    for (size_t i = 0; i + 1 < s.len; i++)
-        if (s.ptr[i] == '$' && s.ptr[i + 1] == '{')
-            return true;
-    return false;
-}
-
-/* A string, or an array of at least one. `boolean`: true and false stand for their names. */
-static enum err list_parse(json_t *value, bool boolean, struct policy_list *out, struct why *why)
-{
-    size_t n = json_is_array(value) ? json_array_size(value) : 1;
-
-    if (n == 0)
-        return fail(why, "Empty list in policy");
-    out->items = calloc(n, sizeof *out->items);
-    if (!out->items)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        const json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
-        if (json_is_string(one))
-            out->items[i] = text_of(one);
-        else if (boolean && json_is_boolean(one))
-            out->items[i] = json_is_true(one) ? SPAN_LIT("true") : SPAN_LIT("false");
-        else
-            return fail(why, "Value of a wrong type in policy");
-        if (has_variable(out->items[i]))
-            return fail(why, "Policy variables are not supported");
-        out->n = i + 1;
-    }
-    return ERR_OK;
-}
-
-/* "*", or SERVICE:PATTERN. */
-static bool is_action(struct span s)
-{
-    struct span rest = s;
-    struct span service = span_cut(&rest, ':');
-
-    if (span_is(s, "*"))
-        return true;
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = s.ptr[i];
-        bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!alnum && c != '-' && c != ':' && c != '*' && c != '?')
-            return false;
-    }
-    return service.len > 0 && rest.len > 0 && span_find(rest, ':') == rest.len;
-}
-
-static enum err actions_parse(json_t *value, struct policy_statement *st, struct why *why)
-{
-    enum err r = list_parse(value, false, &st->actions, why);
-
-    for (size_t i = 0; r == ERR_OK && i < st->actions.n; i++)
-        if (!is_action(st->actions.items[i]))
-            r = fail(why, "Invalid action in policy");
-    return r;
-}
-
-static enum err resources_parse(json_t *value, struct policy_statement *st, struct why *why)
-{
-    enum err r = list_parse(value, false, &st->resources, why);
-
-    for (size_t i = 0; r == ERR_OK && i < st->resources.n; i++)
-        if (!span_is(st->resources.items[i], "*") && !span_starts(st->resources.items[i], "arn:"))
-            r = fail(why, "Invalid resource in policy");
-    return r;
-}
-
-static bool operator_parse(const char *name, struct policy_condition *out)
-{
-    struct span s = span_str(name);
-
-    for (unsigned pass = 0; pass < 2; pass++) {
-        for (const struct policy_operator *o = policy_operators; o->name; o++) {
-            if (!span_is(s, o->name))
-                continue;
-            out->op = o;
-            out->if_exists = pass == 1;
-            return pass == 0 || o->test != TEST_NULL; /* there is no NullIfExists */
-        }
-        if (s.len <= IF_EXISTS_BYTES || !span_is(span_from(s, s.len - IF_EXISTS_BYTES), "IfExists"))
-            return false;
-        s.len -= IF_EXISTS_BYTES;
-    }
-    return false;
-}
-
-static bool is_condition_key(struct span s)
-{
-    struct span rest = s;
-    struct span prefix = span_cut(&rest, ':');
-
-    return prefix.len > 0 && rest.len > 0;
-}
-
-static bool is_bool_name(struct span s)
-{
-    return span_eq_nocase(s, SPAN_LIT("true")) || span_eq_nocase(s, SPAN_LIT("false"));
-}
-
-static enum err condition_parse(const char *key, json_t *values, struct policy_condition *c,
-                                struct why *why)
-{
-    bool boolean = c->op->test == TEST_BOOL || c->op->test == TEST_NULL;
-
-    c->key = span_str(key);
-    if (!is_condition_key(c->key))
-        return fail(why, "Invalid condition key in policy");
-    enum err r = list_parse(values, boolean, &c->values, why);
-    for (size_t i = 0; r == ERR_OK && boolean && i < c->values.n; i++)
-        if (!is_bool_name(c->values.items[i]))
-            r = fail(why, "Condition value is neither true nor false");
-    return r;
-}
-
-static bool starts_nocase(const char *s, const char *prefix)
-{
-    size_t n = strlen(prefix);
-
-    return strlen(s) >= n && span_eq_nocase(span_of(s, n), span_str(prefix));
-}
-
-/* KMS has a name of its own for ForAllValues over keys that have one value or are absent, since it
- * holds when the key is absent (kms-policy reference section 2). */
-static enum err unsupported_operator(const char *name, json_t *keys, struct why *why)
-{
-    const char *key;
-    json_t *values;
-
-    if (starts_nocase(name, "ForAllValues:")) {
-        json_object_foreach(keys, key, values)
-        {
-            if (starts_nocase(key, "kms:EncryptionContext:") ||
-                starts_nocase(key, "aws:RequestTag/"))
-                return fail(why, "OverlyPermissiveCondition: ForAllValues with a condition key "
-                                 "that has one value");
-        }
-    }
-    return fail(why, "Unsupported condition operator");
-}
-
-static enum err conditions_parse(json_t *value, struct policy_statement *st, struct why *why)
-{
-    const char *name, *key;
-    json_t *keys, *values;
-
-    if (!json_is_object(value))
-        return fail(why, "Condition is not an object");
-    json_object_foreach(value, name, keys)
-    {
-        struct policy_condition c = { .op = NULL };
-        if (!operator_parse(name, &c))
-            return unsupported_operator(name, keys, why);
-        if (!json_is_object(keys) || json_object_size(keys) == 0)
-            return fail(why, "Condition operator without keys");
-        json_object_foreach(keys, key, values)
-        {
-            struct policy_condition *more =
-                reallocarray(st->conditions, st->n_conditions + 1, sizeof *more);
-            if (!more)
-                return ERR_NOMEM;
-            st->conditions = more;
-            more[st->n_conditions] = c;
-            enum err r = condition_parse(key, values, &more[st->n_conditions++], why);
-            if (r != ERR_OK)
-                return r;
-        }
-    }
-    return ERR_OK;
-}
-
-static enum err effect_parse(const json_t *value, struct policy_statement *st, struct why *why)
-{
-    struct span s = json_is_string(value) ? text_of(value) : SPAN_EMPTY;
+    enum json_kind kind;
+    size_t at = reader_here(r, &kind);
+    struct span s = reader_text(r, "Effect is neither Allow nor Deny");
 
     st->allows = span_is(s, "Allow");
-    return st->allows || span_is(s, "Deny") ? ERR_OK
-                                            : fail(why, "Effect is neither Allow nor Deny");
-}
-
-static enum err sid_parse(const json_t *value, struct policy_statement *st, struct why *why)
-{
-    if (!json_is_string(value))
-        return fail(why, "Sid is not a string");
-    st->sid = text_of(value);
-    return ERR_OK;
+    if (!reader_failed(r) && !st->allows && !span_is(s, "Deny"))
+        reader_fail(r, at, "Effect is neither Allow nor Deny");
 }
 
 /* Both the plain and the Not form of an element. */
@@ -237,141 +35,255 @@ static const struct {
 };
 enum { N_ELEMENTS = sizeof elements / sizeof elements[0] };
 
-static enum err element_parse(enum element which, bool negated, json_t *value,
-                              struct policy_statement *st, struct why *why)
+static void element_parse(struct reader *r, enum element which, bool negated,
+                          struct policy_statement *st)
 {
     switch (which) {
     case EL_SID:
-        return sid_parse(value, st, why);
+        st->sid = reader_text(r, "Sid is not a string");
+        return;
     case EL_EFFECT:
-        return effect_parse(value, st, why);
+        effect_parse(r, st);
+        return;
     case EL_PRINCIPAL:
         st->not_principals = negated;
-        return policy_principals_parse(value, st, why);
+        reader_principals(r, st);
+        return;
     case EL_ACTION:
         st->not_actions = negated;
-        return actions_parse(value, st, why);
+        reader_actions(r, st);
+        return;
     case EL_RESOURCE:
         st->not_resources = negated;
-        return resources_parse(value, st, why);
+        reader_resources(r, st);
+        return;
     case EL_CONDITION:
-        return conditions_parse(value, st, why);
+        reader_conditions(r, st);
+        return;
     case ELEMENTS:
         break;
     }
-    return ERR_INTERNAL;
 }
 
 /* A key policy without Action or Resource is accepted and has no effect (kms-policy section 2). */
-static enum err complete(const bool seen[static ELEMENTS], enum policy_use use, struct why *why)
+static const char *missing(const bool seen[static ELEMENTS], enum policy_use use,
+                           const struct policy_statement *st)
 {
     if (!seen[EL_EFFECT])
-        return fail(why, "Statement without Effect");
+        return "Statement without Effect";
+    if (st->allows && st->not_principals)
+        return "NotPrincipal with Allow is not supported";
     if (use == POLICY_OF_KEY)
-        return seen[EL_PRINCIPAL] ? ERR_OK : fail(why, "Statement without Principal");
+        return seen[EL_PRINCIPAL] ? NULL : "Statement without Principal";
     if (seen[EL_PRINCIPAL])
-        return fail(why, "Principal in an identity policy");
+        return "Principal in an identity policy";
     if (!seen[EL_ACTION])
-        return fail(why, "Statement without Action");
-    return seen[EL_RESOURCE] ? ERR_OK : fail(why, "Statement without Resource");
+        return "Statement without Action";
+    return seen[EL_RESOURCE] ? NULL : "Statement without Resource";
 }
 
-static enum err statement_parse(json_t *value, enum policy_use use, struct policy_statement *st,
-                                struct why *why)
+static void statement_parse(struct reader *r, struct policy_statement *st)
 {
     bool seen[ELEMENTS] = { false };
-    const char *name;
-    json_t *member;
+    struct json_str name;
+    enum json_kind kind;
 
-    if (!json_is_object(value))
-        return fail(why, "Statement is not an object");
-    json_object_foreach(value, name, member)
-    {
-        size_t i = 0;
-        while (i < N_ELEMENTS && strcmp(elements[i].name, name) != 0)
+    st->at = reader_here(r, &kind);
+    if (!reader_object(r, "Statement is not an object"))
+        return;
+    while (json_in_member(&r->j, &name)) {
+        size_t at = reader_name_at(r, name), i = 0;
+        while (i < N_ELEMENTS && !json_str_is(name, elements[i].name))
             i++;
-        if (i == N_ELEMENTS)
-            return fail(why, "Unknown element in statement");
-        if (seen[elements[i].element])
-            return fail(why, "Element together with its Not form");
-        seen[elements[i].element] = true;
-        enum err r = element_parse(elements[i].element, elements[i].negated, member, st, why);
-        if (r != ERR_OK)
-            return r;
-    }
-    return complete(seen, use, why);
-}
-
-static enum err statements_parse(json_t *value, struct policy *p, struct why *why)
-{
-    size_t n = json_is_array(value) ? json_array_size(value) : 1;
-
-    if (!json_is_array(value) && !json_is_object(value))
-        return fail(why, "Policy without Statement");
-    if (n == 0 || n > POLICY_STATEMENTS_MAX)
-        return fail(why, n ? "Too many statements" : "Policy without Statement");
-    p->statements = calloc(n, sizeof *p->statements);
-    if (!p->statements)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
-        p->n = i + 1;
-        enum err r = statement_parse(one, p->use, &p->statements[i], why);
-        if (r != ERR_OK && why)
-            why->at = i + 1;
-        if (r != ERR_OK)
-            return r;
-    }
-    return ERR_OK;
-}
-
-static enum err document_parse(struct policy *p, struct why *why)
-{
-    const char *name;
-    json_t *member;
-
-    if (!json_is_object(p->doc))
-        return fail(why, "Policy is not an object");
-    json_object_foreach(p->doc, name, member)
-    {
-        struct span s = json_is_string(member) ? text_of(member) : SPAN_EMPTY;
-        if (strcmp(name, "Version") == 0) {
-            if (!span_is(s, "2012-10-17") && !span_is(s, "2008-10-17"))
-                return fail(why, "Unknown policy Version");
-        } else if (strcmp(name, "Id") == 0) {
-            if (!json_is_string(member))
-                return fail(why, "Id is not a string");
-        } else if (strcmp(name, "Statement") != 0) {
-            return fail(why, "Unknown element in policy");
+        if (i == N_ELEMENTS) {
+            reader_fail(r, at, "Unknown element in statement");
+            return;
         }
+        if (seen[elements[i].element])
+            reader_fail(r, at, "Element together with its Not form");
+        seen[elements[i].element] = true;
+        element_parse(r, elements[i].element, elements[i].negated, st);
     }
-    return statements_parse(json_object_get(p->doc, "Statement"), p, why);
+    const char *what = reader_failed(r) ? NULL : missing(seen, r->p->use, st);
+    if (what)
+        reader_fail(r, st->at, what);
 }
 
-enum err policy_parse(struct span text, enum policy_use use, struct policy **out, struct why *why)
+static void statement_add(struct reader *r)
 {
-    json_error_t at;
+    struct policy *p = r->p;
+    enum json_kind kind;
+    size_t at = reader_here(r, &kind);
 
-    if (text.len > POLICY_MAX_BYTES)
-        return why_fail(why, ERR_LIMIT, "Policy is too long", 0);
-    /* jansson takes a NUL after a number or a literal for the end. */
-    if (span_find(text, '\0') < text.len)
-        return why_fail(why, ERR_MALFORMED, "Policy is not JSON", span_find(text, '\0'));
+    r->fault.statement = (unsigned)p->n + 1;
+    if (p->n == POLICY_STATEMENTS_MAX) {
+        r->fault.statement = 0;
+        reader_fail(r, at, "Too many statements");
+        return;
+    }
+    struct policy_statement *more = reader_grow(r, p->statements, p->n, sizeof *more);
+    if (!more)
+        return;
+    p->statements = more;
+    more[p->n] = (struct policy_statement){ .at = at };
+    statement_parse(r, &more[p->n++]);
+    if (!reader_failed(r))
+        r->fault.statement = 0;
+}
+
+static void statements_parse(struct reader *r)
+{
+    enum json_kind kind;
+    size_t at = reader_here(r, &kind);
+
+    if (kind == JSON_KIND_OBJECT) {
+        statement_add(r);
+        return;
+    }
+    if (kind != JSON_KIND_ARRAY && kind != JSON_KIND_NONE)
+        reader_fail(r, at, "Policy without Statement");
+    for (json_in_array(&r->j); json_in_element(&r->j);)
+        statement_add(r);
+    if (!reader_failed(r) && r->p->n == 0)
+        reader_fail(r, at, "Policy without Statement");
+}
+
+static void version_parse(struct reader *r)
+{
+    enum json_kind kind;
+    size_t at = reader_here(r, &kind);
+
+    r->p->version = reader_text(r, "Unknown policy Version");
+    r->p->variables = span_is(r->p->version, "2012-10-17");
+    if (!reader_failed(r) && !r->p->variables && !span_is(r->p->version, "2008-10-17"))
+        reader_fail(r, at, "Unknown policy Version");
+}
+
+static void document_parse(struct reader *r)
+{
+    struct json_str name;
+    bool any = false;
+
+    if (!reader_object(r, "Policy is not an object"))
+        return;
+    while (json_in_member(&r->j, &name)) {
+        if (json_str_is(name, "Version"))
+            version_parse(r);
+        else if (json_str_is(name, "Id"))
+            (void)reader_text(r, "Id is not a string");
+        else if (json_str_is(name, "Statement"))
+            statements_parse(r);
+        else
+            reader_fail(r, reader_name_at(r, name), "Unknown element in policy");
+        any = any || json_str_is(name, "Statement");
+    }
+    if (!reader_failed(r) && !any)
+        reader_fail(r, 0, "Policy without Statement");
+}
+
+/* Only now is it known whether ${ begins a variable. */
+static bool variables_valid(const struct policy_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (!pattern_variables_valid(list->items[i]))
+            return false;
+    return true;
+}
+
+static void variables_check(struct reader *r)
+{
+    const struct policy *p = r->p;
+
+    for (size_t i = 0; p->variables && i < p->n && !reader_failed(r); i++) {
+        const struct policy_statement *st = &p->statements[i];
+        bool good = variables_valid(&st->resources);
+        for (size_t k = 0; k < st->n_conditions && good; k++)
+            good = variables_valid(&st->conditions[k].values);
+        if (good)
+            continue;
+        r->fault.statement = (unsigned)i + 1;
+        reader_fail(r, st->at, "Invalid policy variable");
+    }
+}
+
+static enum err parse(struct reader *r, struct span text_in)
+{
+    struct policy *p = r->p;
+    uint8_t *unused;
+
+    p->text = BUF_INIT(POLICY_MAX_BYTES);
+    p->scratch = BUF_INIT(POLICY_MAX_BYTES);
+    enum err e = buf_append(&p->text, text_in);
+    if (e == ERR_OK)
+        e = buf_reserve(&p->scratch, text_in.len, &unused);
+    if (e != ERR_OK)
+        return e;
+    r->j = json_in_init(buf_view(&p->text));
+    document_parse(r);
+    e = json_in_end(&r->j);
+    if (e == ERR_OK) {
+        variables_check(r);
+        e = r->j.err;
+    }
+    if (e != ERR_OK && !r->fault.what) {
+        r->fault.what = e == ERR_LIMIT ? "Policy is nested too deeply or has too many members"
+                                       : "Policy is not JSON";
+        r->fault.at = r->j.pos;
+        r->fault.statement = 0;
+    }
+    return e == ERR_LIMIT ? ERR_MALFORMED : e;
+}
+
+enum err policy_parse_at(struct span text_in, enum policy_use use, struct policy **out,
+                         struct policy_fault *fault)
+{
+    struct reader *r = NULL;
+
+    if (text_in.len > POLICY_MAX_BYTES) {
+        *fault = (struct policy_fault){ .what = "Policy is too long", .at = POLICY_MAX_BYTES };
+        return ERR_LIMIT;
+    }
     AUTO(policy_freep) struct policy *p = calloc(1, sizeof *p);
-    if (!p)
+    r = calloc(1, sizeof *r);
+    if (!p || !r) {
+        free(r);
         return ERR_NOMEM;
+    }
     p->use = use;
-    p->doc =
-        json_loadb(text.len ? (const char *)text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &at);
-    if (!p->doc)
-        return why_fail(why, ERR_MALFORMED, "Policy is not JSON",
-                        at.position > 0 ? (size_t)at.position : 0);
-    enum err r = document_parse(p, why);
-    if (r != ERR_OK)
-        return r;
+    r->p = p;
+    enum err e = parse(r, text_in);
+    if (e == ERR_MALFORMED)
+        *fault = r->fault;
+    free(r);
+    if (e != ERR_OK)
+        return e;
     *out = p;
     p = NULL; /* handed over */
     return ERR_OK;
+}
+
+enum err policy_parse(struct span text_in, enum policy_use use, struct policy **out,
+                      struct why *why)
+{
+    struct policy_fault f = { .what = NULL };
+
+    enum err e = policy_parse_at(text_in, use, out, &f);
+    if (e != ERR_MALFORMED && e != ERR_LIMIT)
+        return e;
+    bool is_text = e == ERR_MALFORMED && strcmp(f.what, "Policy is not JSON") == 0;
+    return why_fail(why, e, f.what, is_text ? f.at : f.statement);
+}
+
+struct policy_position policy_position_of(struct span text_in, size_t at)
+{
+    struct policy_position pos = { .line = 1, .column = 1 };
+
+    for (size_t i = 0; i < at && i < text_in.len; i++) {
+        pos.column++;
+        if (text_in.ptr[i] == '\n')
+            pos = (struct policy_position){ .line = pos.line + 1, .column = 1 };
+    }
+    return pos;
 }
 
 static void statement_clear(struct policy_statement *st)
@@ -391,7 +303,8 @@ void policy_free(struct policy *p)
     for (size_t i = 0; i < p->n; i++)
         statement_clear(&p->statements[i]);
     free(p->statements);
-    json_decref(p->doc);
+    buf_clear(&p->text);
+    buf_clear(&p->scratch);
     free(p);
 }
 

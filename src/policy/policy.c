@@ -1,54 +1,23 @@
-/* policy.c - a compiled policy's answer to one request, and why. */
-#include "policy/policy.h"
-
+/* policy.c - a compiled policy's answer to one request. */
 #include "policy/compiled.h"
+#include "policy/pattern.h"
 
-enum { SHOWN_MAX_BYTES = 256 };
-
-static uint8_t lower(uint8_t c)
+static bool list_matches(const struct policy *p, const struct policy_list *list, struct span text,
+                         bool ignore_case, const struct policy_request *rq)
 {
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
-}
+    struct pattern pattern = {
+        .wildcards = true, .variables = rq && p->variables, .ignore_case = ignore_case, .rq = rq
+    };
 
-static bool same(uint8_t a, uint8_t b, bool ignore_case)
-{
-    return ignore_case ? lower(a) == lower(b) : a == b;
-}
-
-/* On a mismatch go back to the last star and let it take one more character: no recursion. */
-bool policy_glob(struct span pattern, struct span text, bool ignore_case)
-{
-    size_t p = 0, t = 0, star = SIZE_MAX, resume = 0;
-
-    while (t < text.len) {
-        if (p < pattern.len && pattern.ptr[p] == '*') {
-            star = p++;
-            resume = t;
-        } else if (p < pattern.len &&
-                   (pattern.ptr[p] == '?' || same(pattern.ptr[p], text.ptr[t], ignore_case))) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.len && pattern.ptr[p] == '*')
-        p++;
-    return p == pattern.len;
-}
-
-static bool list_matches(const struct policy_list *list, struct span text, bool ignore_case)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (policy_glob(list->items[i], text, ignore_case))
+    for (size_t i = 0; i < list->n; i++) {
+        pattern.text = list->items[i];
+        if (pattern_matches(&pattern, text))
             return true;
+    }
     return false;
 }
 
-static const struct policy_fact *fact_find(const struct policy_request *rq, struct span key)
+const struct policy_fact *policy_fact_find(const struct policy_request *rq, struct span key)
 {
     for (size_t i = 0; i < rq->n_facts; i++)
         if (span_eq_nocase(rq->facts[i].key, key))
@@ -56,42 +25,56 @@ static const struct policy_fact *fact_find(const struct policy_request *rq, stru
     return NULL;
 }
 
-static bool value_matches(const struct policy_operator *o, struct span wanted, struct span got)
+static bool any_wanted(const struct policy *p, const struct policy_condition *c, struct span got,
+                       const struct policy_request *rq)
 {
-    if (o->test == TEST_LIKE)
-        return policy_glob(wanted, got, o->ignore_case);
-    return o->ignore_case ? span_eq_nocase(wanted, got) : span_eq(wanted, got);
-}
-
-static bool any_matches(const struct policy_condition *c, const struct policy_fact *fact)
-{
-    for (size_t g = 0; g < fact->n_values; g++)
-        for (size_t w = 0; w < c->values.n; w++)
-            if (value_matches(c->op, c->values.items[w], fact->values[g]))
-                return true;
+    for (size_t w = 0; w < c->values.n; w++)
+        if (policy_value_matches(c->op, p->variables, c->values.items[w], got, rq))
+            return true;
     return false;
 }
 
-/* An absent key: positive operators fail, negated ones hold, IfExists makes both hold. */
-static bool condition_holds(const struct policy_condition *c, const struct policy_fact *fact)
+/* Each value of the request is judged, negation and all; then how many of them have to hold. */
+static bool set_holds(const struct policy *p, const struct policy_condition *c,
+                      const struct policy_fact *fact, const struct policy_request *rq)
 {
-    if (c->op->test == TEST_NULL) {
-        const struct span absent = fact ? SPAN_LIT("false") : SPAN_LIT("true");
-        const struct policy_fact state = { .values = &absent, .n_values = 1 };
-        return any_matches(c, &state);
+    bool all = c->quantifier == QUANTIFIER_ALL;
+
+    for (size_t i = 0; fact && i < fact->n_values; i++) {
+        bool holds = any_wanted(p, c, fact->values[i], rq) != c->op->negated;
+        if (holds != all)
+            return holds;
     }
+    return all;
+}
+
+/* An absent key: positive operators fail, negated ones hold, IfExists makes both hold; ForAllValues
+ * holds and ForAnyValue does not, whatever stands behind. Several values without a quantifier: one
+ * that matches is enough, and for a negated operator too many. */
+static bool condition_holds(const struct policy *p, const struct policy_condition *c,
+                            const struct policy_request *rq)
+{
+    const struct policy_fact *fact = policy_fact_find(rq, c->key);
+    bool matched = false;
+
+    if (c->op->test == TEST_NULL)
+        return any_wanted(p, c, fact ? SPAN_LIT("false") : SPAN_LIT("true"), rq);
+    if (c->quantifier != QUANTIFIER_NONE)
+        return set_holds(p, c, fact, rq);
     if (!fact)
         return c->op->negated || c->if_exists;
-    return any_matches(c, fact) != c->op->negated;
+    for (size_t i = 0; i < fact->n_values && !matched; i++)
+        matched = any_wanted(p, c, fact->values[i], rq);
+    return matched != c->op->negated;
 }
 
 /* The first condition that does not hold, or n_conditions. */
-static size_t conditions_fail_at(const struct policy_statement *st, const struct policy_request *rq)
+static size_t conditions_fail_at(const struct policy *p, const struct policy_statement *st,
+                                 const struct policy_request *rq)
 {
     size_t i = 0;
 
-    while (i < st->n_conditions &&
-           condition_holds(&st->conditions[i], fact_find(rq, st->conditions[i].key)))
+    while (i < st->n_conditions && condition_holds(p, &st->conditions[i], rq))
         i++;
     return i;
 }
@@ -102,27 +85,28 @@ struct match {
     size_t condition;
 };
 
-static struct match statement_match(const struct policy_statement *st, enum policy_use use,
+static struct match statement_match(const struct policy *p, const struct policy_statement *st,
                                     const struct policy_request *rq)
 {
     struct match m = { .miss = POLICY_MISS_NONE, .who = PRINCIPAL_DIRECT };
 
-    if (st->actions.n == 0 || list_matches(&st->actions, rq->action, true) == st->not_actions) {
+    if (st->actions.n == 0 ||
+        list_matches(p, &st->actions, rq->action, true, NULL) == st->not_actions) {
         m.miss = POLICY_MISS_ACTION;
         return m;
     }
-    if (use == POLICY_OF_KEY)
+    if (p->use == POLICY_OF_KEY)
         m.who = policy_principals_match(st, rq->caller);
     if (m.who == PRINCIPAL_NO) {
         m.miss = POLICY_MISS_PRINCIPAL;
         return m;
     }
     if (st->resources.n == 0 ||
-        list_matches(&st->resources, rq->resource, false) == st->not_resources) {
+        list_matches(p, &st->resources, rq->resource, false, rq) == st->not_resources) {
         m.miss = POLICY_MISS_RESOURCE;
         return m;
     }
-    m.condition = conditions_fail_at(st, rq);
+    m.condition = conditions_fail_at(p, st, rq);
     if (m.condition < st->n_conditions)
         m.miss = POLICY_MISS_CONDITION;
     else if (rq->lasting && st->allows && st->n_conditions > 0)
@@ -140,8 +124,11 @@ static struct policy_finding find_out(const struct policy *p, size_t i, const st
     if (m->miss != POLICY_MISS_CONDITION && !denied)
         return found;
     const struct policy_condition *c = &st->conditions[denied ? 0 : m->condition];
-    const struct policy_fact *fact = fact_find(rq, c->key);
+    const struct policy_fact *fact = policy_fact_find(rq, c->key);
     found.op = c->op->name;
+    found.quantifier = c->quantifier == QUANTIFIER_ALL   ? "ForAllValues:"
+                       : c->quantifier == QUANTIFIER_ANY ? "ForAnyValue:"
+                                                         : "";
     found.if_exists = c->if_exists;
     found.key = c->key;
     found.wanted = c->values.items;
@@ -159,7 +146,7 @@ void policy_evaluate(const struct policy *p, const struct policy_request *rq,
     struct policy_verdict v = { .answer = POLICY_SILENT };
 
     for (size_t i = 0; i < p->n && v.answer != POLICY_DENY; i++) {
-        struct match m = statement_match(&p->statements[i], p->use, rq);
+        struct match m = statement_match(p, &p->statements[i], rq);
         bool allows = p->statements[i].allows, applies = m.miss == POLICY_MISS_NONE;
         enum policy_answer answer = !applies                        ? POLICY_SILENT
                                     : !allows                       ? POLICY_DENY
@@ -175,78 +162,4 @@ void policy_evaluate(const struct policy *p, const struct policy_request *rq,
     if (v.answer == POLICY_ALLOW || v.answer == POLICY_DENY)
         v.nearest = (struct policy_finding){ .statement = 0 };
     *out = v;
-}
-
-static enum err put_values(const struct span *values, size_t n, struct buf *out)
-{
-    enum err r = buf_append_byte(out, '[');
-
-    for (size_t i = 0; i < n && r == ERR_OK; i++) {
-        struct span shown = span_sub(values[i], 0, SHOWN_MAX_BYTES);
-        r = buf_printf(out, "%s\"%.*s\"", i ? ", " : "", (int)shown.len, (const char *)shown.ptr);
-    }
-    return r == ERR_OK ? buf_append_byte(out, ']') : r;
-}
-
-static enum err put_condition(const struct policy_finding *found, struct buf *out)
-{
-    enum err r =
-        buf_printf(out, "%s%s %.*s: request has ", found->op, found->if_exists ? "IfExists" : "",
-                   (int)found->key.len, (const char *)found->key.ptr);
-
-    if (r == ERR_OK)
-        r = found->present ? put_values(found->got, found->n_got, out)
-                           : buf_append_str(out, "no such key");
-    if (r == ERR_OK)
-        r = buf_append_str(out, ", policy has ");
-    return r == ERR_OK ? put_values(found->wanted, found->n_wanted, out) : r;
-}
-
-static enum err put_statement(const struct policy_finding *found, struct buf *out)
-{
-    enum err r = buf_printf(out, "statement %u", found->statement);
-
-    if (r == ERR_OK && found->sid.len)
-        r = buf_printf(out, " \"%.*s\"", (int)found->sid.len, (const char *)found->sid.ptr);
-    return r;
-}
-
-static enum err put_decided(const struct policy_verdict *v, struct buf *out)
-{
-    static const char *const answers[] = {
-        [POLICY_SILENT] = "no statement allows it",
-        [POLICY_DELEGATE] = "left to identity policies by ",
-        [POLICY_ALLOW] = "allowed by ",
-        [POLICY_DENY] = "denied by ",
-    };
-
-    enum err r = buf_append_str(out, answers[v->answer]);
-    if (r == ERR_OK && v->decided.statement)
-        r = put_statement(&v->decided, out);
-    if (r != ERR_OK || !v->decided.op)
-        return r;
-    r = buf_append_str(out, " because of ");
-    return r == ERR_OK ? put_condition(&v->decided, out) : r;
-}
-
-enum err policy_explain(const struct policy_verdict *v, struct buf *out)
-{
-    static const char *const misses[] = {
-        [POLICY_MISS_NONE] = "",
-        [POLICY_MISS_ACTION] = "is not for this action",
-        [POLICY_MISS_PRINCIPAL] = "is not for this principal",
-        [POLICY_MISS_RESOURCE] = "is not for this resource",
-        [POLICY_MISS_CONDITION] = "fails on ",
-        [POLICY_MISS_LASTING] = "holds under a condition only",
-    };
-
-    enum err r = put_decided(v, out);
-    if (r != ERR_OK || v->nearest.statement == 0)
-        return r;
-    r = buf_append_str(out, "; nearest is ");
-    if (r == ERR_OK)
-        r = put_statement(&v->nearest, out);
-    if (r == ERR_OK)
-        r = buf_printf(out, ", which %s", misses[v->nearest.miss]);
-    return r == ERR_OK && v->nearest.op ? put_condition(&v->nearest, out) : r;
 }

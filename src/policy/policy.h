@@ -2,13 +2,15 @@
  *
  * Pure: no store, no clock. Source: kms-policy reference sections 1 to 3, which follows the IAM
  * user guide. Taken: Version, Id, Statement (one or several) of Sid, Effect, Principal or
- * NotPrincipal, Action or NotAction, Resource or NotResource, Condition with the operators of
- * policy_operator[]. Whatever else stands in a document is refused and never passed over, for an
- * ignored condition would allow what its author forbade: other elements and operators (ForAllValues
- * and so on), policy variables (${...}), wildcards inside principals, member names that come twice.
+ * NotPrincipal, Action or NotAction, Resource or NotResource, Condition with every operator of IAM
+ * (compiled.h), IfExists, ForAllValues and ForAnyValue; policy variables in resources and in text
+ * and ARN conditions, where the version is 2012-10-17. Whatever else stands in a document is
+ * refused and never passed over, for an ignored condition would allow what its author forbade:
+ * other elements and operators, wildcards inside principals, NotPrincipal with Allow, values that
+ * their operator cannot compare with, member names that come twice.
  *
  * Not checked: that principals exist, that actions and condition keys are known (an unknown key is
- * never in the context, as in IAM).
+ * never in the context, as in IAM; lint.h tells of it).
  */
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
@@ -24,17 +26,35 @@ enum policy_use { POLICY_OF_KEY, POLICY_OF_IDENTITY };
 
 struct policy;
 
-/* ERR_MALFORMED: why->what says the fault; why->at is the byte offset where the text is not JSON,
- * else the number of the statement, counted from 1 (0: the document itself). ERR_LIMIT: more than
- * POLICY_MAX_BYTES. ERR_NOMEM. A key policy's statement names principals, an identity's must not.
- */
+/* Why a document was refused, and where. */
+struct policy_fault {
+    const char *what;   /* static text */
+    unsigned statement; /* counted from 1; 0: the document itself */
+    size_t at;          /* byte offset of what is wrong */
+};
+
+/* ERR_MALFORMED, ERR_LIMIT (more than POLICY_MAX_BYTES), ERR_NOMEM. A key policy's statement names
+ * principals, an identity's must not. *out and, on success, *fault are untouched. */
+MUST_USE enum err policy_parse_at(struct span text, enum policy_use use, struct policy **out,
+                                  struct policy_fault *fault);
+/* The same; why->at is the byte offset where the text is not JSON, else the statement. */
 MUST_USE enum err policy_parse(struct span text, enum policy_use use, struct policy **out,
                                struct why *why);
 void policy_free(struct policy *p); /* NULL is fine */
 void policy_freep(struct policy **p);
 
+struct policy_position {
+    unsigned line, column; /* counted from 1; columns in bytes */
+};
+struct policy_position policy_position_of(struct span text, size_t at);
+
 /* Who calls. */
-enum policy_caller_kind { POLICY_CALLER_ROOT, POLICY_CALLER_NAMED, POLICY_CALLER_SESSION };
+enum policy_caller_kind {
+    POLICY_CALLER_ROOT,
+    POLICY_CALLER_NAMED,
+    POLICY_CALLER_SESSION,
+    POLICY_CALLER_SERVICE, /* of no account */
+};
 
 struct policy_caller {
     enum policy_caller_kind kind;
@@ -46,6 +66,9 @@ struct policy_caller {
  * arn:PARTITION:sts::ACCOUNT:assumed-role/ROLE/SESSION or :federated-user/NAME. Spans point into
  * `arn`. ERR_MALFORMED. */
 MUST_USE enum err policy_caller_parse(struct span arn, struct policy_caller *out);
+/* NAME.amazonaws.com, perhaps with parts before and a country behind; the name is the arn.
+ * ERR_MALFORMED. */
+MUST_USE enum err policy_service_parse(struct span name, struct policy_caller *out);
 
 /* One key of the request context. A key that is absent is not in the list. */
 struct policy_fact {
@@ -87,10 +110,11 @@ struct policy_finding {
     struct span sid;
     enum policy_miss miss; /* why it does not apply */
     /* Of POLICY_MISS_CONDITION the one that fails; of a denial that has conditions the first. */
-    const char *op; /* "StringEquals"; NULL: no condition */
+    const char *op;         /* "StringEquals"; NULL: no condition */
+    const char *quantifier; /* "ForAllValues:", "ForAnyValue:" or "" */
     bool if_exists;
     struct span key;
-    const struct span *wanted; /* the policy's values */
+    const struct span *wanted; /* the policy's values, as written: variables and all */
     size_t n_wanted;
     bool present; /* the key is in the context, with these values */
     const struct span *got;

@@ -1,9 +1,7 @@
 /* principal.c - who a statement is about, and is the caller among them? */
-#include <stdlib.h>
-
 #include "policy/compiled.h"
 
-enum { ACCOUNT_DIGITS = 12, UNIQUE_ID_MIN_CHARS = 16 };
+enum { ACCOUNT_DIGITS = 12, UNIQUE_ID_MIN_CHARS = 16, SERVICE_MAX_BYTES = 256 };
 
 static bool is_account(struct span s)
 {
@@ -12,13 +10,17 @@ static bool is_account(struct span s)
     return s.len == ACCOUNT_DIGITS && span_to_u64(s, UINT64_MAX, &n) == ERR_OK;
 }
 
+static bool is_alnum(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
 /* Letters, digits and _+=,.@-, as IAM allows in names; `/` between parts of a path. */
 static bool is_name(struct span s, bool path)
 {
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.ptr[i];
-        bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!alnum && !(path && c == '/') && (c == '\0' || !strchr("_+=,.@-", c)))
+        if (!is_alnum(c) && !(path && c == '/') && (c == '\0' || !strchr("_+=,.@-", c)))
             return false;
     }
     return s.len > 0 && s.ptr[0] != '/' && s.ptr[s.len - 1] != '/';
@@ -73,9 +75,30 @@ enum err policy_caller_parse(struct span arn, struct policy_caller *out)
     return ERR_OK;
 }
 
-static struct span text_of(const json_t *j)
+/* Labels, of which "amazonaws" is the last but one or two. */
+enum err policy_service_parse(struct span name, struct policy_caller *out)
 {
-    return span_of(json_string_value(j), json_string_length(j));
+    struct span rest = name;
+    bool amazon = false;
+    unsigned before = 0;
+
+    if (name.len > SERVICE_MAX_BYTES)
+        return ERR_MALFORMED;
+    while (rest.ptr) {
+        struct span label = span_cut(&rest, '.');
+        for (size_t i = 0; i < label.len; i++)
+            if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-')
+                return ERR_MALFORMED;
+        if (label.len == 0)
+            return ERR_MALFORMED;
+        if (span_is(label, "amazonaws") && before > 0)
+            amazon = rest.ptr && (span_is(rest, "com") || span_is(rest, "com.cn"));
+        before++;
+    }
+    if (!amazon)
+        return ERR_MALFORMED;
+    *out = (struct policy_caller){ .kind = POLICY_CALLER_SERVICE, .arn = name };
+    return ERR_OK;
 }
 
 /* What a deleted user or role is shown as. */
@@ -89,83 +112,38 @@ static bool is_unique_id(struct span s)
     return true;
 }
 
-static enum err aws_principal(struct span s, struct policy_principal *out)
+static bool aws_principal(struct span s, struct policy_principal *out)
 {
     if (span_is(s, "*")) {
         out->kind = PRINCIPAL_ANYONE;
-        return ERR_OK;
+        return true;
     }
     if (is_account(s)) {
         *out = (struct policy_principal){ .kind = PRINCIPAL_ACCOUNT, .who = { .account = s } };
-        return ERR_OK;
+        return true;
     }
     if (is_unique_id(s)) {
         out->kind = PRINCIPAL_ABSENT;
-        return ERR_OK;
+        return true;
     }
-    enum err r = policy_caller_parse(s, &out->who);
-    if (r == ERR_OK)
-        out->kind = out->who.kind == POLICY_CALLER_ROOT ? PRINCIPAL_ACCOUNT : PRINCIPAL_ARN;
-    return r;
+    if (policy_caller_parse(s, &out->who) != ERR_OK)
+        return false;
+    out->kind = out->who.kind == POLICY_CALLER_ROOT ? PRINCIPAL_ACCOUNT : PRINCIPAL_ARN;
+    return true;
 }
 
-static enum err one_principal(const char *type, const json_t *value, struct policy_principal *out)
+bool policy_principal_parse(struct span type, struct span value, struct policy_principal *out)
 {
-    if (!json_is_string(value) || json_string_length(value) == 0)
-        return ERR_MALFORMED;
-    if (strcmp(type, "AWS") == 0)
-        return aws_principal(text_of(value), out);
+    if (span_is(type, "*"))
+        return span_is(value, "*") && aws_principal(value, out);
+    if (span_is(type, "AWS"))
+        return aws_principal(value, out);
+    if (span_is(type, "Service")) {
+        out->kind = PRINCIPAL_SERVICE;
+        return policy_service_parse(value, &out->who) == ERR_OK;
+    }
     out->kind = PRINCIPAL_ABSENT;
-    return strcmp(type, "Service") == 0 || strcmp(type, "Federated") == 0 ? ERR_OK : ERR_MALFORMED;
-}
-
-static enum err add(struct policy_statement *st, const char *type, const json_t *value,
-                    struct why *why)
-{
-    struct policy_principal made = { .kind = PRINCIPAL_ABSENT };
-
-    enum err r = one_principal(type, value, &made);
-    if (r != ERR_OK)
-        return why_fail(why, r, "Invalid principal in policy", 0);
-    struct policy_principal *more =
-        reallocarray(st->principals, st->n_principals + 1, sizeof *st->principals);
-    if (!more)
-        return ERR_NOMEM;
-    st->principals = more;
-    more[st->n_principals++] = made;
-    return ERR_OK;
-}
-
-/* `"*"`, or {"AWS": one or several, "Service": ...}. */
-enum err policy_principals_parse(json_t *value, struct policy_statement *st, struct why *why)
-{
-    const char *type;
-    json_t *who;
-    size_t i;
-    const json_t *one;
-
-    if (json_is_string(value) && span_is(text_of(value), "*"))
-        return add(st, "AWS", value, why);
-    if (!json_is_object(value) || json_object_size(value) == 0)
-        return why_fail(why, ERR_MALFORMED, "Invalid principal in policy", 0);
-    json_object_foreach(value, type, who)
-    {
-        if (!json_is_array(who)) {
-            enum err r = add(st, type, who, why);
-            if (r != ERR_OK)
-                return r;
-            continue;
-        }
-        if (json_array_size(who) == 0)
-            return why_fail(why, ERR_MALFORMED, "Invalid principal in policy", 0);
-        json_array_foreach(who, i, one)
-        {
-            enum err r = add(st, type, one, why);
-            if (r != ERR_OK)
-                return r;
-        }
-    }
-    return ERR_OK;
+    return span_is(type, "Federated") && value.len > 0;
 }
 
 static struct span last_part(struct span path)
@@ -191,23 +169,51 @@ static bool is_role_of(const struct policy_caller *role, const struct policy_cal
     return span_starts(rest, "role/") && span_eq(last_part(rest), session->role);
 }
 
+static bool is_account_of(const struct policy_principal *p, const struct policy_caller *who)
+{
+    return p->kind == PRINCIPAL_ACCOUNT && who->kind != POLICY_CALLER_SERVICE &&
+           span_eq(p->who.account, who->account) &&
+           (!p->who.partition.len || span_eq(p->who.partition, who->partition));
+}
+
 static enum principal_match match(const struct policy_principal *p, const struct policy_caller *who)
 {
+    bool same;
+
     switch (p->kind) {
     case PRINCIPAL_ANYONE:
         return PRINCIPAL_DIRECT;
     case PRINCIPAL_ACCOUNT:
-        if (!span_eq(p->who.account, who->account) ||
-            (p->who.partition.len && !span_eq(p->who.partition, who->partition)))
+        if (!is_account_of(p, who))
             return PRINCIPAL_NO;
         return who->kind == POLICY_CALLER_ROOT ? PRINCIPAL_DIRECT : PRINCIPAL_BY_ACCOUNT;
     case PRINCIPAL_ARN:
-        return span_eq(p->who.arn, who->arn) || is_role_of(&p->who, who) ? PRINCIPAL_DIRECT
-                                                                         : PRINCIPAL_NO;
+        same = who->kind != POLICY_CALLER_SERVICE &&
+               (span_eq(p->who.arn, who->arn) || is_role_of(&p->who, who));
+        return same ? PRINCIPAL_DIRECT : PRINCIPAL_NO;
+    case PRINCIPAL_SERVICE:
+        same = who->kind == POLICY_CALLER_SERVICE && span_eq_nocase(p->who.arn, who->arn);
+        return same ? PRINCIPAL_DIRECT : PRINCIPAL_NO;
     case PRINCIPAL_ABSENT:
         break;
     }
     return PRINCIPAL_NO;
+}
+
+/* Excepted is who is named together with his account: IAM looks at the account first, then at the
+ * role, then at the session, and a denial of one of them is enough (IAM user guide, NotPrincipal
+ * with Deny). A role stands for its sessions. */
+static bool is_excepted(const struct policy_statement *st, const struct policy_caller *who)
+{
+    bool named = false, account = who->kind == POLICY_CALLER_SERVICE;
+
+    for (size_t i = 0; i < st->n_principals; i++) {
+        const struct policy_principal *p = &st->principals[i];
+        bool anyone = p->kind == PRINCIPAL_ANYONE;
+        named = named || match(p, who) == PRINCIPAL_DIRECT;
+        account = account || anyone || is_account_of(p, who);
+    }
+    return named && account;
 }
 
 enum principal_match policy_principals_match(const struct policy_statement *st,
@@ -215,13 +221,12 @@ enum principal_match policy_principals_match(const struct policy_statement *st,
 {
     enum principal_match best = PRINCIPAL_NO;
 
+    if (st->not_principals)
+        return is_excepted(st, who) ? PRINCIPAL_NO : PRINCIPAL_DIRECT;
     for (size_t i = 0; i < st->n_principals; i++) {
         enum principal_match m = match(&st->principals[i], who);
         if (m > best)
             best = m;
     }
-    if (!st->not_principals)
-        return best;
-    /* Naming the account does not except its users and roles; naming them does. */
-    return best == PRINCIPAL_DIRECT ? PRINCIPAL_NO : PRINCIPAL_DIRECT;
+    return best;
 }

@@ -32,7 +32,10 @@
 #define DENY(p, a)          ST("Deny", p, ACT(a))
 #define ALLOW_IF(c)         ST("Allow", "\"*\"", ACT("kms:Decrypt") IF(c))
 #define DENY_IF(c)          ST("Deny", "\"*\"", ACT("kms:Decrypt") IF(c))
-#define EVERYONE            ALLOW("\"*\"", "kms:*")
+#define NOT(a, b)                                                                                  \
+    "{\"Effect\":\"Deny\",\"NotPrincipal\":{\"AWS\":[\"" a "\",\"" b "\"]},\"Action\":\"kms:*\","  \
+    "\"Resource\":\"*\"}"
+#define EVERYONE ALLOW("\"*\"", "kms:*")
 
 /* What the request context holds. */
 enum facts { PLAIN, ATTESTED, DEBUG_ENCLAVE, CONTEXT };
@@ -94,22 +97,18 @@ static struct row rows[] = {
       POLICY_ALLOW, 1, 0 },
     { "deleted user is nobody", DOC(ALLOW(AWS("AIDAEXAMPLEEXAMPLEEX"), D)), ALICE, D, PLAIN,
       POLICY_SILENT, 0, POLICY_MISS_PRINCIPAL },
-    { "NotPrincipal excepts the named",
-      DOC(EVERYONE ",{\"Effect\":\"Deny\",\"NotPrincipal\":" AWS(ALICE) ",\"Action\":\"kms:*\","
-                                                                        "\"Resource\":\"*\"}"),
+    { "NotPrincipal excepts whom it names with his account", DOC(EVERYONE "," NOT(ALICE, ROOT)),
       ALICE, D, PLAIN, POLICY_ALLOW, 1, 0 },
-    { "NotPrincipal denies the others",
-      DOC(EVERYONE ",{\"Effect\":\"Deny\",\"NotPrincipal\":" AWS(ALICE) ",\"Action\":\"kms:*\","
-                                                                        "\"Resource\":\"*\"}"),
-      BOB, D, PLAIN, POLICY_DENY, 2, 0 },
-    { "NotPrincipal with the account excepts no user of it",
-      DOC(EVERYONE ",{\"Effect\":\"Deny\",\"NotPrincipal\":" AWS(ROOT) ",\"Action\":\"kms:*\","
-                                                                       "\"Resource\":\"*\"}"),
-      BOB, D, PLAIN, POLICY_DENY, 2, 0 },
-    { "NotPrincipal allows the others",
-      DOC("{\"Effect\":\"Allow\",\"NotPrincipal\":" AWS(ALICE) ",\"Action\":\"kms:*\","
-                                                               "\"Resource\":\"*\"}"),
-      BOB, D, PLAIN, POLICY_ALLOW, 1, 0 },
+    { "NotPrincipal excepts nobody without his account", DOC(EVERYONE "," NOT(ALICE, BOB)), ALICE,
+      D, PLAIN, POLICY_DENY, 2, 0 },
+    { "NotPrincipal denies the others", DOC(EVERYONE "," NOT(ALICE, ROOT)), BOB, D, PLAIN,
+      POLICY_DENY, 2, 0 },
+    { "NotPrincipal with the account excepts no user of it", DOC(EVERYONE "," NOT(A, ROOT)), BOB, D,
+      PLAIN, POLICY_DENY, 2, 0 },
+    { "NotPrincipal with a role excepts its sessions", DOC(EVERYONE "," NOT(ROLE, A)), SESS, D,
+      PLAIN, POLICY_ALLOW, 1, 0 },
+    { "NotPrincipal with the account of somebody else",
+      DOC(EVERYONE "," NOT(ALICE, "444455556666")), ALICE, D, PLAIN, POLICY_DENY, 2, 0 },
     /* actions */
     { "action exactly", DOC(ALLOW("\"*\"", D)), ALICE, D, PLAIN, POLICY_ALLOW, 1, 0 },
     { "action ignores case", DOC(ALLOW("\"*\"", "KMS:dEcRyPt")), ALICE, D, PLAIN, POLICY_ALLOW, 1,

@@ -13,6 +13,7 @@
 #define COND(c)   WITH("\"Condition\":" c)
 #define PRINCIPAL "Invalid principal in policy"
 #define TYPE      "Value of a wrong type in policy"
+#define VARIABLE  "Invalid policy variable"
 #define OVERLY    "OverlyPermissiveCondition: ForAllValues with a condition key that has one value"
 
 struct row {
@@ -26,10 +27,9 @@ static struct row rows[] = {
     { "minimal", DOC(GOOD), POLICY_OF_KEY, NULL, 0 },
     { "not JSON", "{", POLICY_OF_KEY, "Policy is not JSON", 1 },
     { "empty", "", POLICY_OF_KEY, "Policy is not JSON", 0 },
-    { "trailing text", DOC(GOOD) "x", POLICY_OF_KEY, "Policy is not JSON", 106 },
+    { "trailing text", DOC(GOOD) "x", POLICY_OF_KEY, "Policy is not JSON", 105 },
     { "a list", "[]", POLICY_OF_KEY, "Policy is not an object", 0 },
-    { "member twice", "{\"Statement\":[],\"Statement\":[]}", POLICY_OF_KEY, "Policy is not JSON",
-      27 },
+    { "member twice", "{\"Id\":\"a\",\"Id\":\"b\"}", POLICY_OF_KEY, "Policy is not JSON", 11 },
     { "unknown version", "{\"Version\":\"2012-10-18\",\"Statement\":[" GOOD "]}", POLICY_OF_KEY,
       "Unknown policy Version", 0 },
     { "version is a number", "{\"Version\":2012,\"Statement\":[" GOOD "]}", POLICY_OF_KEY,
@@ -92,7 +92,14 @@ static struct row rows[] = {
       POLICY_OF_KEY, "Invalid resource in policy", 1 },
     { "resource: variable",
       DOC("{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Resource\":\"arn:aws:kms:${aws:x}:*\"}"),
-      POLICY_OF_KEY, "Policy variables are not supported", 1 },
+      POLICY_OF_KEY, NULL, 0 },
+    { "resource: variable that is not closed",
+      DOC("{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Resource\":\"arn:aws:kms:${aws:x\"}"),
+      POLICY_OF_KEY, VARIABLE, 1 },
+    { "resource: a dollar in the old version",
+      "{\"Version\":\"2008-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\","
+      "\"Resource\":\"arn:aws:kms:${\"}}",
+      POLICY_OF_KEY, NULL, 0 },
     { "action: every kind of character",
       DOC("{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"kms:*azAZ09-?\"}"), POLICY_OF_KEY,
       NULL, 0 },
@@ -126,7 +133,7 @@ static struct row rows[] = {
     { "condition: dollar and brace apart",
       COND("{\"StringEquals\":{\"aws:x\":[\"$5\",\"{x}\",\"$\"]}}"), POLICY_OF_KEY, NULL, 0 },
     { "condition: variable at the end", COND("{\"StringEquals\":{\"aws:x\":\"y${\"}}"),
-      POLICY_OF_KEY, "Policy variables are not supported", 1 },
+      POLICY_OF_KEY, VARIABLE, 1 },
     { "condition: Bool, second of a list", COND("{\"Bool\":{\"aws:x\":[true,\"maybe\"]}}"),
       POLICY_OF_KEY, "Condition value is neither true nor false", 1 },
     { "condition: number in a list", COND("{\"StringEquals\":{\"aws:x\":[\"y\",1]}}"),
@@ -149,7 +156,15 @@ static struct row rows[] = {
     { "condition: operator in lower case", COND("{\"stringequals\":{\"aws:x\":\"y\"}}"),
       POLICY_OF_KEY, "Unsupported condition operator", 1 },
     { "condition: set operator", COND("{\"ForAnyValue:StringEquals\":{\"aws:x\":\"y\"}}"),
-      POLICY_OF_KEY, "Unsupported condition operator", 1 },
+      POLICY_OF_KEY, NULL, 0 },
+    { "condition: set operator and IfExists",
+      COND("{\"ForAllValues:StringLikeIfExists\":{\"aws:x\":\"y\"}}"), POLICY_OF_KEY, NULL, 0 },
+    { "condition: set of nothing", COND("{\"ForAnyValue:\":{\"aws:x\":\"y\"}}"), POLICY_OF_KEY,
+      "Unsupported condition operator", 1 },
+    { "condition: set of Null", COND("{\"ForAnyValue:Null\":{\"aws:x\":\"true\"}}"), POLICY_OF_KEY,
+      "Unsupported condition operator", 1 },
+    { "condition: unknown set", COND("{\"ForSomeValue:Bool\":{\"aws:x\":\"true\"}}"), POLICY_OF_KEY,
+      "Unsupported condition operator", 1 },
     { "condition: ForAllValues over an encryption context",
       COND("{\"ForAllValues:StringEquals\":{\"KMS:EncryptionContext:app\":\"y\"}}"), POLICY_OF_KEY,
       OVERLY, 1 },
@@ -158,18 +173,46 @@ static struct row rows[] = {
       POLICY_OF_KEY, OVERLY, 1 },
     { "condition: ForAllValues over the context's keys",
       COND("{\"ForAllValues:StringEquals\":{\"kms:EncryptionContextKeys\":\"y\"}}"), POLICY_OF_KEY,
-      "Unsupported condition operator", 1 },
+      NULL, 0 },
     { "condition: ForAnyValue over an encryption context",
       COND("{\"ForAnyValue:StringEquals\":{\"kms:EncryptionContext:app\":\"y\"}}"), POLICY_OF_KEY,
-      "Unsupported condition operator", 1 },
+      NULL, 0 },
     { "condition: ForAllValues over no object", COND("{\"ForAllValues:StringEquals\":1}"),
-      POLICY_OF_KEY, "Unsupported condition operator", 1 },
-    { "condition: numbers", COND("{\"NumericLessThan\":{\"aws:x\":\"1\"}}"), POLICY_OF_KEY,
-      "Unsupported condition operator", 1 },
+      POLICY_OF_KEY, "Condition operator without keys", 1 },
+    { "condition: numbers", COND("{\"NumericLessThan\":{\"aws:x\":[\"1\",-2.5]}}"), POLICY_OF_KEY,
+      NULL, 0 },
+    { "condition: no number", COND("{\"NumericLessThan\":{\"aws:x\":\"1e3\"}}"), POLICY_OF_KEY,
+      "Condition value is not a number", 1 },
+    { "condition: a variable for a number", COND("{\"NumericEquals\":{\"aws:x\":\"${aws:y}\"}}"),
+      POLICY_OF_KEY, "Condition value is not a number", 1 },
     { "condition: dates", COND("{\"DateLessThan\":{\"aws:CurrentTime\":\"2030-01-01\"}}"),
-      POLICY_OF_KEY, "Unsupported condition operator", 1 },
+      POLICY_OF_KEY, NULL, 0 },
+    { "condition: no date", COND("{\"DateLessThan\":{\"aws:CurrentTime\":\"2030-02-30\"}}"),
+      POLICY_OF_KEY, "Condition value is not a date", 1 },
     { "condition: addresses", COND("{\"IpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}}"),
-      POLICY_OF_KEY, "Unsupported condition operator", 1 },
+      POLICY_OF_KEY, NULL, 0 },
+    { "condition: no address", COND("{\"NotIpAddress\":{\"aws:SourceIp\":\"10.0.0.0/33\"}}"),
+      POLICY_OF_KEY, "Condition value is not an IP address", 1 },
+    { "condition: ARNs",
+      COND("{\"ArnNotLike\":{\"aws:x\":[\"arn:*:iam::*:role/${aws:y}\",\"*\"]}}"), POLICY_OF_KEY,
+      NULL, 0 },
+    { "condition: no ARN", COND("{\"ArnEquals\":{\"aws:x\":\"arn:aws:iam::role\"}}"), POLICY_OF_KEY,
+      "Condition value is not an ARN", 1 },
+    { "condition: binary", COND("{\"BinaryEquals\":{\"aws:x\":\"QmluYXJ5\"}}"), POLICY_OF_KEY, NULL,
+      0 },
+    { "condition: no base64", COND("{\"BinaryEquals\":{\"aws:x\":\"QmluYXJ\"}}"), POLICY_OF_KEY,
+      "Condition value is not base64", 1 },
+    { "condition: variable with a default",
+      COND("{\"StringLike\":{\"aws:x\":\"a/${aws:PrincipalTag/team, 'none'}/${*}\"}}"),
+      POLICY_OF_KEY, NULL, 0 },
+    { "condition: variable with half a default",
+      COND("{\"StringLike\":{\"aws:x\":\"${aws:y, 'none}\"}}"), POLICY_OF_KEY, VARIABLE, 1 },
+    { "condition: variable without a service", COND("{\"StringLike\":{\"aws:x\":\"${user}\"}}"),
+      POLICY_OF_KEY, VARIABLE, 1 },
+    { "condition: empty variable", COND("{\"StringLike\":{\"aws:x\":\"${}\"}}"), POLICY_OF_KEY,
+      VARIABLE, 1 },
+    { "condition: variable of another character", COND("{\"StringLike\":{\"aws:x\":\"${!}\"}}"),
+      POLICY_OF_KEY, VARIABLE, 1 },
     { "condition: NullIfExists", COND("{\"NullIfExists\":{\"aws:x\":\"true\"}}"), POLICY_OF_KEY,
       "Unsupported condition operator", 1 },
     { "condition: IfExists alone", COND("{\"IfExists\":{\"aws:x\":\"true\"}}"), POLICY_OF_KEY,
@@ -192,7 +235,21 @@ static struct row rows[] = {
     { "condition: Null of something else", COND("{\"Null\":{\"aws:x\":\"\"}}"), POLICY_OF_KEY,
       "Condition value is neither true nor false", 1 },
     { "condition: variable", COND("{\"StringEquals\":{\"aws:x\":\"${aws:username}\"}}"),
-      POLICY_OF_KEY, "Policy variables are not supported", 1 },
+      POLICY_OF_KEY, NULL, 0 },
+    { "NotPrincipal with Allow",
+      DOC("{\"Effect\":\"Allow\",\"NotPrincipal\":{\"AWS\":\"111122223333\"},\"Action\":\"*\","
+          "\"Resource\":\"*\"}"),
+      POLICY_OF_KEY, "NotPrincipal with Allow is not supported", 1 },
+    { "principal: service",
+      WHO("{\"Service\":[\"ec2.amazonaws.com\",\"s3.us-east-1.amazonaws.com\","
+          "\"dms.amazonaws.com.cn\"]}"),
+      POLICY_OF_KEY, NULL, 0 },
+    { "principal: service of somebody else", WHO("{\"Service\":\"ec2.example.com\"}"),
+      POLICY_OF_KEY, PRINCIPAL, 1 },
+    { "principal: service by star", WHO("{\"Service\":\"*\"}"), POLICY_OF_KEY, PRINCIPAL, 1 },
+    { "principal: text that is no star", WHO("\"AWS\""), POLICY_OF_KEY, PRINCIPAL, 1 },
+    { "nested deeply", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+      POLICY_OF_KEY, "Policy is not an object", 0 },
     { "identity policy", DOC("{\"Effect\":\"Allow\",\"Action\":\"kms:*\",\"Resource\":\"*\"}"),
       POLICY_OF_IDENTITY, NULL, 0 },
     { "identity policy with a Principal", DOC(GOOD), POLICY_OF_IDENTITY,
@@ -270,16 +327,41 @@ static void statement_limit(void **state)
     assert_string_equal(why.what, "Too many statements");
 }
 
-/* jansson would take the NUL after a literal for the end of the text. */
+/* No end of the text, wherever it stands. */
 static void nul_byte(void **state)
 {
     (void)state;
     struct policy *p = NULL;
     struct why why = { 0 };
 
-    assert_int_equal(policy_parse(SPAN_LIT("{\"a\":1\0}"), POLICY_OF_KEY, &p, &why), ERR_MALFORMED);
-    assert_int_equal(why.at, 6);
+    assert_int_equal(policy_parse(SPAN_LIT("{\"Id\":\"1\"\0}"), POLICY_OF_KEY, &p, &why),
+                     ERR_MALFORMED);
+    assert_string_equal(why.what, "Policy is not JSON");
+    assert_int_equal(why.at, 9);
     assert_null(p);
+}
+
+/* The cursor's own limits: members of one object. */
+static void member_limit(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf text = BUF_INIT(POLICY_MAX_BYTES);
+    struct policy *p = NULL;
+    struct why why = { 0 };
+
+    for (unsigned n = 240; n <= 260; n += 20) { /* of 256; statement and document have some */
+        buf_reset(&text);
+        assert_int_equal(buf_append_str(&text, "{\"Statement\":{\"Effect\":\"Deny\",\"Principal\":"
+                                               "\"*\",\"Condition\":{\"StringEquals\":{"),
+                         ERR_OK);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(buf_printf(&text, "%s\"a:%u\":\"b\"", i ? "," : "", i), ERR_OK);
+        assert_int_equal(buf_append_str(&text, "}}}}"), ERR_OK);
+        enum err r = policy_parse(buf_view(&text), POLICY_OF_KEY, &p, &why);
+        assert_int_equal(r, n > 256 ? ERR_MALFORMED : ERR_OK);
+        policy_freep(&p);
+    }
+    assert_string_equal(why.what, "Policy is nested too deeply or has too many members");
 }
 
 static void truncations(void **state)
@@ -340,11 +422,11 @@ static void callers(void **state)
 
 int main(void)
 {
-    enum { N = sizeof rows / sizeof rows[0], OTHERS = 5 };
+    enum { N = sizeof rows / sizeof rows[0], OTHERS = 6 };
     static struct CMUnitTest tests[N + OTHERS] = {
         cmocka_unit_test(size_limit), cmocka_unit_test(statement_limit),
         cmocka_unit_test(nul_byte),   cmocka_unit_test(truncations),
-        cmocka_unit_test(callers),
+        cmocka_unit_test(callers),    cmocka_unit_test(member_limit),
     };
 
     for (size_t i = 0; i < N; i++)
