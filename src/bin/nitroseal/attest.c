@@ -8,7 +8,6 @@
 enum {
     NONCE_BYTES = 32, /* */
     NONCE_MAX_BYTES = 512,
-    PEM_MAX_BYTES = 65536,
     DOCUMENT_TEXT_MAX = 2 * ATTEST_DOC_MAX, /* base64 and line feeds */
     MS_PER_S = 1000,
 };
@@ -20,8 +19,7 @@ static const struct option_def options[] = {
     { "pcr", 0, "N=HEX", NULL, NULL, "Expected value of a PCR; repeatable." },
     { "any-image", 0, NULL, NULL, NULL,
       "Compare PCRs with nothing, in place of --pcr: it may be any image." },
-    { "root", 0, "FILE", "NITROSEAL_ROOT_FILE", NULL,
-      "Trust this root certificate (PEM or DER) instead of AWS's: for tests." },
+    ATTEST_ROOT_OPTION,
     { "allow-debug", 0, NULL, NULL, NULL, "Accept a debug enclave, whose PCR0, 1, 2 are zero." },
     { "max-age", 0, "SECONDS", NULL, NULL,
       "Oldest document accepted: 300 for one fetched now, any age for a saved one." },
@@ -54,11 +52,11 @@ static void inputs_clear(struct inputs *in)
     buf_clear(&in->document);
 }
 
-static int read_root(const struct options *o, struct crypto *cx, struct attest_question *q,
+int attest_root_read(const struct options *o, struct crypto *cx, struct attest_question *q,
                      struct buf *der, struct cli_fault *f)
 {
     AUTO(x509_freep) struct x509 *cert = NULL;
-    AUTO(buf_clear) struct buf text = BUF_INIT(PEM_MAX_BYTES);
+    AUTO(buf_clear) struct buf text = BUF_INIT(ATTEST_PEM_MAX_BYTES);
     const char *path = option_text(o, "root");
     struct why why = { 0 };
 
@@ -166,10 +164,11 @@ static int read_saved(const char *path, struct buf *out, struct cli_fault *f)
     return cli_fault_set(f, CLI_FILE, _("%s is neither a binary document nor base64"), path);
 }
 
-static int fetch(const struct cli_enclave *e, struct span nonce, struct buf *out,
+int attest_fetch(const struct cli_enclave *e, struct span nonce, struct buf *out,
                  struct cli_fault *f)
 {
-    AUTO(buf_clear) struct buf request = BUF_INIT(PEM_MAX_BYTES), text = BUF_INIT(PEM_MAX_BYTES);
+    AUTO(buf_clear)
+    struct buf request = BUF_INIT(ATTEST_PEM_MAX_BYTES), text = BUF_INIT(ATTEST_PEM_MAX_BYTES);
     AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
     struct span base64 = SPAN_EMPTY;
     enum err r = proto_attest_write(&request, nonce);
@@ -203,7 +202,7 @@ __attribute__((noinline)) static int judge_and_print(const struct options *o, st
                                                      const struct attest_question *q,
                                                      struct cli_fault *f)
 {
-    AUTO(buf_clear) struct buf out = BUF_INIT(PEM_MAX_BYTES);
+    AUTO(buf_clear) struct buf out = BUF_INIT(ATTEST_PEM_MAX_BYTES);
     struct attest_verified v;
     int status = attest_judge(cx, document, q, &v, f);
 
@@ -221,7 +220,7 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
     AUTO(crypto_freep) struct crypto *cx = NULL;
     AUTO(inputs_clear)
     struct inputs in = {
-        .root_der = BUF_INIT(PEM_MAX_BYTES),
+        .root_der = BUF_INIT(ATTEST_PEM_MAX_BYTES),
         .nonce = BUF_INIT(NONCE_MAX_BYTES),
         .document = BUF_INIT(ATTEST_DOC_MAX),
     };
@@ -234,10 +233,10 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
     if (status == CLI_OK)
         status = read_limits(o, cx, &q, &in.nonce, f);
     if (status == CLI_OK)
-        status = read_root(o, cx, &q, &in.root_der, f);
+        status = attest_root_read(o, cx, &q, &in.root_der, f);
     if (status == CLI_OK)
         status = saved ? read_saved(saved, &in.document, f)
-                       : fetch(e, buf_view(&in.nonce), &in.document, f);
+                       : attest_fetch(e, buf_view(&in.nonce), &in.document, f);
     if (status == CLI_OK)
         status = save(o, buf_view(&in.document), f);
     if (status != CLI_OK)

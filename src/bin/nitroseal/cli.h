@@ -64,6 +64,7 @@ MUST_USE int cli_ask(const struct cli_enclave *e, enum proto_op op, struct span 
 int cmd_encrypt(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
 int cmd_attest(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_local(int argc, char **argv);
 int cmd_kms_client(int argc, char **argv);
 

@@ -16,6 +16,7 @@ static const struct command {
     { "decrypt", cmd_decrypt, "Decrypt and verify it there." },
     { "attest", cmd_attest, "Fetch the enclave's attestation document and verify it." },
     { "policy", cmd_policy, "Key policies for attested images: generate." },
+    { "doctor", cmd_doctor, "Look at every part on the way of a request and say what to do." },
     { "local", cmd_local, "Run everything on this machine, without AWS: up, down, status, kms." },
 };
 
