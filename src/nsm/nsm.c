@@ -428,3 +428,13 @@ enum err nsm_response_parse(struct span in, enum nsm_op op, struct nsm_response 
     *out = rs;
     return ERR_OK;
 }
+
+bool nsm_random_plausible(struct span bytes)
+{
+    if (bytes.len < NSM_RANDOM_MIN || bytes.len > NSM_RANDOM_BYTES)
+        return false;
+    for (size_t i = 1; i < bytes.len; i++)
+        if (bytes.ptr[i] != bytes.ptr[0])
+            return true;
+    return false;
+}

@@ -10,7 +10,8 @@ enum {
     NSM_RESPONSE_MAX = 12288,
     NSM_PCRS = 32,
     NSM_PCR_BYTES = 48,
-    NSM_RANDOM_BYTES = 256,
+    NSM_RANDOM_BYTES = 256, /* of GetRandom; fewer than NSM_RANDOM_MIN are not enough */
+    NSM_RANDOM_MIN = 32,
     NSM_FIELD_MAX = 1024, /* user_data, nonce, public_key of an Attestation */
 };
 
@@ -60,6 +61,9 @@ MUST_USE enum err nsm_response_write(const struct nsm_response *rs, struct buf *
  * those that we do not know are passed over. Spans point into `in`. */
 MUST_USE enum err nsm_response_parse(struct span in, enum nsm_op op, struct nsm_response *out,
                                      struct why *why);
+/* GetRandom's bytes are enough and not all the same: a dead device gives zeros or ones, and chance
+ * does not give NSM_RANDOM_MIN equal bytes. Says nothing about quality. */
+bool nsm_random_plausible(struct span bytes);
 const char *nsm_error_name(enum nsm_error e);
 
 #endif

@@ -461,13 +461,34 @@ enum {
     RESPONSE_ROWS = sizeof(response_rows) / sizeof(response_rows[0]),
 };
 
+static void equal_bytes_are_not_random(void **state)
+{
+    uint8_t bytes[NSM_RANDOM_BYTES + 1] = { 0 };
+
+    (void)state;
+    assert_false(nsm_random_plausible(span_of(bytes, NSM_RANDOM_BYTES)));
+    assert_false(nsm_random_plausible(SPAN_EMPTY));
+    memset(bytes, 0xff, sizeof bytes);
+    assert_false(nsm_random_plausible(span_of(bytes, NSM_RANDOM_BYTES)));
+    bytes[NSM_RANDOM_MIN - 2] = 0xfe;
+    assert_true(nsm_random_plausible(span_of(bytes, NSM_RANDOM_BYTES)));
+    assert_true(nsm_random_plausible(span_of(bytes, NSM_RANDOM_MIN)));
+    assert_false(nsm_random_plausible(span_of(bytes, NSM_RANDOM_MIN - 1)));
+    assert_false(nsm_random_plausible(span_of(bytes, NSM_RANDOM_BYTES + 1)));
+}
+
 int main(void)
 {
     static const struct CMUnitTest own[] = {
-        cmocka_unit_test(describe_nsm_values),   cmocka_unit_test(absent_and_empty_differ),
-        cmocka_unit_test(every_error_name),      cmocka_unit_test(request_limit),
-        cmocka_unit_test(response_limit),        cmocka_unit_test(our_own_faults),
-        cmocka_unit_test(truncations_and_flips), cmocka_unit_test(shared_vectors),
+        cmocka_unit_test(describe_nsm_values),
+        cmocka_unit_test(absent_and_empty_differ),
+        cmocka_unit_test(every_error_name),
+        cmocka_unit_test(request_limit),
+        cmocka_unit_test(response_limit),
+        cmocka_unit_test(our_own_faults),
+        cmocka_unit_test(truncations_and_flips),
+        cmocka_unit_test(shared_vectors),
+        cmocka_unit_test(equal_bytes_are_not_random),
     };
     static struct CMUnitTest tests[REQUEST_ROWS + RESPONSE_ROWS + sizeof(own) / sizeof(own[0])];
     static char names[RESPONSE_ROWS][64];

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "bin/nitroseald/entropy.h"
+#include "bin/common/entropy.h"
 #include "io/sys.h"
 #include "nsm/nsm.h"
 

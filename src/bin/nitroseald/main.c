@@ -1,7 +1,7 @@
 /* nitroseald - the service inside the enclave: wiring and start. */
 #include <stdlib.h>
 
-#include "bin/nitroseald/entropy.h"
+#include "bin/common/entropy.h"
 #include "bin/nitroseald/service.h"
 
 enum {

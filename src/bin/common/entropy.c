@@ -1,5 +1,7 @@
-#include "bin/nitroseald/entropy.h"
+/* Source: random(4); nsm reference section 6. */
+#include "bin/common/entropy.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <sys/ioctl.h>
@@ -11,8 +13,22 @@
 
 enum { ASK_MS = 5000 };
 
+/* Without the right to credit: the bytes count as much, but the kernel takes nobody's word for it.
+ */
+static enum err mix_only(int fd, struct span bytes, struct why *why)
+{
+    uint8_t probe;
+
+    /* Not through poll(2): once the pool is ready the device never says that it wants bytes. */
+    if (write(fd, bytes.ptr, bytes.len) != (ssize_t)bytes.len)
+        return why_fail(why, ERR_IO, "the kernel does not take the NSM's random bytes", 0);
+    return getrandom(&probe, sizeof probe, GRND_NONBLOCK) == sizeof probe
+               ? ERR_OK
+               : why_fail(why, ERR_IO, "the kernel's random pool is not ready", 0);
+}
+
 /* RNDADDENTROPY mixes and credits in one call, so the credit cannot be for bytes that were not
- * taken (random(4)). */
+ * taken. */
 static enum err credit(struct span bytes, struct why *why)
 {
     union { /* the header of struct rand_pool_info, and room for what follows it */
@@ -27,8 +43,11 @@ static enum err credit(struct span bytes, struct why *why)
     pool.info.buf_size = (int)bytes.len;
     memcpy(pool.bytes + sizeof pool.info, bytes.ptr, bytes.len);
     int failed = ioctl(fd, RNDADDENTROPY, &pool);
+    int e = errno;
     wipe(&pool, sizeof pool);
-    return failed ? why_fail(why, ERR_IO, "kernel refuses entropy (CAP_SYS_ADMIN)", 0) : ERR_OK;
+    if (failed && e == EPERM)
+        return mix_only(fd, bytes, why);
+    return failed ? why_fail(why, ERR_IO, "the kernel refuses the NSM's random bytes", 0) : ERR_OK;
 }
 
 enum err entropy_seed(struct nsm_dev *nsm, struct why *why)
@@ -48,7 +67,8 @@ enum err entropy_seed(struct nsm_dev *nsm, struct why *why)
         return r;
     if (rs.error != NSM_SUCCESS)
         return why_fail(why, ERR_DENIED, nsm_error_name(rs.error), 0);
-    if (rs.data.len < 32 || rs.data.len > NSM_RANDOM_BYTES)
-        return why_fail(why, ERR_MALFORMED, "NSM gave too few random bytes", 0);
+    if (!nsm_random_plausible(rs.data))
+        return why_fail(why, ERR_MALFORMED, "the NSM's random bytes are too few or all the same",
+                        0);
     return credit(rs.data, why);
 }
