@@ -1,7 +1,7 @@
 /* credential_process of the shared files: a command whose output is credentials. */
 #include <sys/wait.h>
 
-#include "bin/nitroseal/capture.h"
+#include "bin/common/capture.h"
 #include "bin/nitroseal/cred_source.h"
 
 enum { PROCESS_S = 60, COMMAND_MAX_BYTES = 16384 };

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 
 #include "bin/common/allocator.h"
-#include "bin/nitroseal/capture.h"
+#include "bin/common/capture.h"
 #include "bin/nitroseal/doctor.h"
 #include "io/sys.h"
 

@@ -19,7 +19,7 @@
 #include "attest/pcrs.h"
 #include "bin/nitroseal/fault.h"
 #include "bin/nitroseal/kms_call.h"
-#include "bin/nitroseal/process.h"
+#include "bin/common/process.h"
 
 enum stack_part { PART_NSM, PART_KMS, PART_PROXY, PART_SERVICE, N_PARTS };
 

@@ -1,4 +1,4 @@
-#include "bin/nitroseal/process.h"
+#include "bin/common/process.h"
 
 #include <signal.h>
 #include <sys/wait.h>

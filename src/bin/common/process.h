@@ -1,7 +1,7 @@
 /* process.h - processes by pid and start time, so that a number used again is never taken for the
  * one that we started. */
-#ifndef BIN_NITROSEAL_PROCESS_H
-#define BIN_NITROSEAL_PROCESS_H
+#ifndef BIN_COMMON_PROCESS_H
+#define BIN_COMMON_PROCESS_H
 
 #include "base/span.h"
 

@@ -1,6 +1,6 @@
 /* capture.h - run a program to its end and keep what it prints. Blocking. */
-#ifndef BIN_NITROSEAL_CAPTURE_H
-#define BIN_NITROSEAL_CAPTURE_H
+#ifndef BIN_COMMON_CAPTURE_H
+#define BIN_COMMON_CAPTURE_H
 
 #include "base/buf.h"
 

@@ -1,4 +1,4 @@
-#include "bin/nitroseal/capture.h"
+#include "bin/common/capture.h"
 
 #include <fcntl.h>
 #include <signal.h>
