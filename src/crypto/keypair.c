@@ -1,6 +1,7 @@
 #include "crypto/keypair.h"
 
 #include "crypto/internal.h"
+#include "crypto/rsa_gen.h"
 
 static const struct kind {
     const char *type; /* OpenSSL's */
@@ -20,8 +21,10 @@ static const struct kind {
 
 static EVP_PKEY *generate(const struct kind *k)
 {
+    EVP_PKEY *rsa = NULL;
+
     if (k->bits)
-        return EVP_PKEY_Q_keygen(NULL, NULL, k->type, (size_t)k->bits);
+        return rsa_generate(k->bits, &rsa) == ERR_OK ? rsa : NULL;
     if (k->group)
         return EVP_PKEY_Q_keygen(NULL, NULL, k->type, k->group);
     return EVP_PKEY_Q_keygen(NULL, NULL, k->type);

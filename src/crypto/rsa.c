@@ -10,6 +10,7 @@
 #include "crypto/hash.h"
 #include "crypto/internal.h"
 #include "crypto/pem.h"
+#include "crypto/rsa_gen.h"
 
 enum {
     RSA_MIN_BYTES = 256,
@@ -79,13 +80,9 @@ enum err rsa_key_new(struct crypto *cx, unsigned bits, struct rsa_key **out)
     EVP_PKEY *pkey = NULL;
 
     (void)cx;
-    if (bits != 2048 && bits != 3072 && bits != 4096)
-        return ERR_INTERNAL;
-    AUTO(EVP_PKEY_CTX_free_p)
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    if (!ctx || EVP_PKEY_keygen_init(ctx) != 1 ||
-        EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)bits) != 1 || EVP_PKEY_generate(ctx, &pkey) != 1)
-        return ossl_fail();
+    enum err r = rsa_generate(bits, &pkey);
+    if (r != ERR_OK)
+        return r;
     return key_wrap(pkey, out);
 }
 

@@ -7,9 +7,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include <openssl/core_names.h>
+
 #include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "crypto/rsa.h"
+#include "crypto/rsa_gen.h"
 #include "crypto/test_keys.h"
 #include "testing/t.h"
 
@@ -25,6 +28,8 @@
 #endif
 
 enum { MASK = 0x5a, N = 32, PIECE = 16 };
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct crypto *cx;
 static uint8_t masked_key[N], masked_plain[N];
@@ -167,11 +172,51 @@ static void oaep(void **state)
     nothing_left();
 }
 
+/* 32 bytes out of the middle of a secret number, masked; as they lie in memory (little-endian), and
+ * as an encoding would have them. */
+static void mask_number(const EVP_PKEY *pkey, const char *name, uint8_t little[N], uint8_t big[N])
+{
+    AUTO(BN_clear_free_p) BIGNUM *bn = NULL;
+    uint8_t bytes[256];
+
+    assert_int_equal(EVP_PKEY_get_bn_param(pkey, name, &bn), 1);
+    assert_int_equal(BN_bn2lebinpad(bn, bytes, sizeof bytes), sizeof bytes);
+    for (size_t i = 0; i < N; i++) {
+        little[i] = bytes[48 + i] ^ MASK;
+        big[N - 1 - i] = little[i];
+    }
+    wipe(bytes, sizeof bytes);
+}
+
+/* A new key leaves nothing of its numbers, on neither thread that took part. */
+static void generated(void **state)
+{
+    static const char *const names[] = {
+        OSSL_PKEY_PARAM_RSA_FACTOR1,   OSSL_PKEY_PARAM_RSA_FACTOR2,
+        OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_EXPONENT1,
+        OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1
+    };
+    uint8_t little[COUNT(names)][N], big[COUNT(names)][N];
+    EVP_PKEY *pkey = NULL;
+
+    (void)state;
+    assert_int_equal(rsa_generate(2048, &pkey), ERR_OK);
+    for (size_t i = 0; i < COUNT(names); i++)
+        mask_number(pkey, names[i], little[i], big[i]);
+    assert_true(scan(little[0]) > 0); /* the key is still there: the scan sees it */
+    EVP_PKEY_free(pkey);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (scan(little[i]) + scan(big[i]) > 0)
+            print_error("%s is still in memory\n", names[i]);
+        assert_int_equal(scan(little[i]) + scan(big[i]), 0);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_scan_finds), cmocka_unit_test(gcm),  cmocka_unit_test(cbc),
-        cmocka_unit_test(hmac),           cmocka_unit_test(oaep),
+        cmocka_unit_test(hmac),           cmocka_unit_test(oaep), cmocka_unit_test(generated),
     };
 
     if (ASAN) {

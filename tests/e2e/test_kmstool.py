@@ -248,6 +248,9 @@ for spec in PAIR_SPECS:
     if not check(status == 0 and [l.split(": ")[0] for l in lines] == ["CIPHERTEXT", "PLAINTEXT", "PUBLIC_KEY", ""], f"genkeypair {spec}", out, err):
         continue
     check(is_pair(spec, after_colon(lines[1]), after_colon(lines[2])), f"{spec}: PKCS#8 and its public key", out)
+    if spec.startswith("RSA_"):  # of our own assembly
+        seen = subprocess.run(["openssl", "pkey", "-inform", "DER", "-check", "-noout"], input=after_colon(lines[1]), capture_output=True)
+        check(seen.returncode == 0 and b"Key is valid" in seen.stdout + seen.stderr, f"{spec}: openssl pkey -check", seen)
 sealed, private = lines[0].split(": ")[1], lines[1].split(": ")[1]
 check(asked("decrypt", "-c", sealed)[1] == f"PLAINTEXT: {private}\n", "decrypt opens a private key")
 out = asked("genkeypair", "--key-id", stack.arn, "-p", "ECC_NIST_P256", *whole, "--json")[1]
