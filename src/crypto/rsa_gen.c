@@ -11,8 +11,8 @@
 
 enum {
     E = 65537,
-    GAP_BITS = 100,     /* |p - q| > 2^(bits/2 - 100): FIPS 186-5 A.1.3 step 5.4 */
-    PAIRS = 8,          /* a pair is refused about once in 32,000 */
+    GAP_BITS = 100,       /* |p - q| > 2^(bits/2 - 100): FIPS 186-5 A.1.3 step 5.4 */
+    PAIRS = 8,            /* a pair is refused about once in 32,000 */
     ROUND_TRIP_MAX = 512, /* bytes of the largest modulus */
     PROBE_BYTES = 32,
 };
@@ -30,7 +30,7 @@ struct numbers {
 
 static void numbers_clear(struct numbers *k)
 {
-    BIGNUM *const all[] = { k->n,    k->e,  k->d,  k->dp,  k->dq,     k->qinv,
+    BIGNUM *const all[] = { k->n,  k->e,  k->d,   k->dp,  k->dq,     k->qinv,
                             k->p1, k->q1, k->gcd, k->lcm, k->scratch };
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -39,7 +39,7 @@ static void numbers_clear(struct numbers *k)
 
 static bool numbers_init(struct numbers *k)
 {
-    BIGNUM **const all[] = { &k->n,    &k->e,  &k->d,  &k->dp,  &k->dq,     &k->qinv,
+    BIGNUM **const all[] = { &k->n,  &k->e,  &k->d,   &k->dp,  &k->dq,     &k->qinv,
                              &k->p1, &k->q1, &k->gcd, &k->lcm, &k->scratch };
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -54,7 +54,8 @@ static bool numbers_init(struct numbers *k)
 /* A.1.3 step 4.4: p >= sqrt(2) * 2^(half-1), which is the same as p^2 having 2 * half bits. */
 static bool is_large(const BIGNUM *p, int half, BIGNUM *scratch, BN_CTX *cx)
 {
-    return BN_num_bits(p) == half && BN_sqr(scratch, p, cx) == 1 && BN_num_bits(scratch) == 2 * half;
+    return BN_num_bits(p) == half && BN_sqr(scratch, p, cx) == 1 &&
+           BN_num_bits(scratch) == 2 * half;
 }
 
 /* A.1.3 steps 4.5 and 5.5; e is prime, so that no common divisor with p - 1 is a remainder other

@@ -1,5 +1,6 @@
-/* Keys of our assembly: every condition of FIPS 186-5 on fresh keys, looked at with other means than
- * the assembly's own (OpenSSL's key check, plain multiplication, remainders); and each refusal. */
+/* Keys of our assembly: every condition of FIPS 186-5 on fresh keys, looked at with other means
+ * than the assembly's own (OpenSSL's key check, plain multiplication, remainders); and each
+ * refusal. */
 #include "crypto/rsa_gen.h"
 
 #include <openssl/core_names.h>
@@ -174,7 +175,8 @@ static void wrong_pairs(void **state)
     refused(p, q, "primes too close");
     assert_int_equal(BN_add_word(q, 2), 1);
     refused(p, q, "primes too close");
-    /* The largest distance that is refused: 2^924 - 1 has 924 bits. Made odd by taking 2^924 - 2. */
+    /* The largest distance that is refused: 2^924 - 1 has 924 bits. Made odd by taking 2^924 - 2.
+     */
     BN_zero(q);
     assert_int_equal(BN_set_bit(q, HALF - 100), 1);
     assert_int_equal(BN_sub_word(q, 2), 1);
@@ -196,7 +198,8 @@ static void wrong_numbers(void **state)
 {
     (void)state;
     AUTO(BN_clear_free_p) BIGNUM *p = prime(HALF, NULL, NULL), *q = prime(HALF, NULL, NULL);
-    AUTO(BN_clear_free_p) BIGNUM *bound = prime(HALF, "131074", "1"); /* 2e: p - 1 is e's multiple */
+    AUTO(BN_clear_free_p)
+    BIGNUM *bound = prime(HALF, "131074", "1"); /* 2e: p - 1 is e's multiple */
 
     refused(bound, q, "prime does not go with the exponent");
     AUTO(BN_clear_free_p) BIGNUM *even = BN_dup(p);

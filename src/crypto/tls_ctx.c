@@ -48,6 +48,7 @@ void tls_ctx_free(struct tls_ctx *ctx)
         return;
     SSL_SESSION_free(ctx->session);
     SSL_CTX_free(ctx->ssl);
+    trust_free(ctx->trust);
     free(ctx);
 }
 
@@ -94,26 +95,6 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     return 1;
 }
 
-static enum err trust(SSL_CTX *ssl, struct span ca_pem)
-{
-    AUTO(BIO_free_all_p) BIO *bio = bio_of_span(ca_pem);
-    X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-    size_t n = 0;
-
-    if (!bio)
-        return ossl_fail();
-    for (;; n++) {
-        AUTO(X509_free_p) X509 *cert = NULL;
-        enum err r = next_certificate(bio, &cert);
-        if (r != ERR_OK)
-            return r;
-        if (!cert)
-            return n > 0 ? ERR_OK : ERR_MALFORMED;
-        if (X509_STORE_add_cert(store, cert) != 1)
-            return ossl_fail();
-    }
-}
-
 enum err tls_ctx_client(struct span ca_pem, struct tls_ctx **out, struct why *why)
 {
     AUTO(tls_ctx_freep) struct tls_ctx *ctx = NULL;
@@ -121,9 +102,10 @@ enum err tls_ctx_client(struct span ca_pem, struct tls_ctx **out, struct why *wh
     enum err r = ctx_new(TLS_client_method(), true, &ctx);
     if (r != ERR_OK)
         return why_fail(why, r, "TLS context", 0);
-    r = trust(ctx->ssl, ca_pem);
+    r = trust_new(ca_pem, &ctx->trust);
     if (r != ERR_OK)
         return why_fail(why, r, "CA certificates", 0);
+    trust_use(ctx->trust, ctx->ssl);
     SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_verify_depth(ctx->ssl, CHAIN_DEPTH_MAX);
     SSL_CTX_set_session_cache_mode(ctx->ssl,

@@ -6,9 +6,11 @@
 
 #include "crypto/internal.h"
 #include "crypto/tls.h"
+#include "crypto/trust.h"
 
 struct tls_ctx {
     SSL_CTX *ssl;
+    struct trust *trust; /* a client's */
     bool is_client;
     /* The newest session that a server gave us, and the name that its certificate was checked
      * against: a resumed handshake checks neither again, so it may serve that name only. */
