@@ -40,7 +40,8 @@ struct enclave_settings { /* spans outlive the service */
                              use; an alias is refused (R-2) */
     struct span region, host; /* of KMS; host is what the Host header says */
     struct span root_der;     /* trust root for our own NSM's documents */
-    size_t request_max;       /* bytes of a request */
+    bool nsm_unsigned;  /* do not verify them: QEMU's NSM does not sign. KMS judges either way */
+    size_t request_max; /* bytes of a request */
     uint32_t document_max_age_ms;
     uint32_t kms_deadline_ms; /* over all tries of one request */
     uint32_t kms_try_ms;      /* over one try */
@@ -83,6 +84,7 @@ struct enclave_document_job {
     struct buf request, response; /* NSM packets; the document is a view of `response` */
     struct rsa_key *key;
     struct span root_der, document;
+    bool nsm_unsigned;
     int64_t now_s;
     enum err result; /* the shell's where the NSM could not be asked, else of the check */
     struct why why;
@@ -90,7 +92,8 @@ struct enclave_document_job {
 MUST_USE enum err enclave_document_begin(struct enclave *e, struct enclave_time now,
                                          struct enclave_document_job **out);
 /* On a worker: the answer is a document (ERR_DENIED: the NSM refused), its chain ends at our root
- * and its signature holds (ERR_VERIFY), and its public key is ours (ERR_VERIFY "public key"). */
+ * and its signature holds (ERR_VERIFY), and its public key is ours (ERR_VERIFY "public key"). With
+ * nsm_unsigned only that our public key is in it. */
 void enclave_document_check(struct crypto *cx, struct enclave_document_job *job);
 /* Keeps the document if it is good and its key is still the current one; frees the job. */
 void enclave_document_end(struct enclave *e, struct enclave_document_job *job,

@@ -249,6 +249,40 @@ static void first_use_in_another_region(void **state)
     world_clear(&w);
 }
 
+static void unsigned_documents_only_where_told(void **state)
+{
+    (void)state;
+    /* In QEMU's form as little is right as here: the NSM's answer, and our key in what it holds. */
+    for (int told = 0; told < 2; told++)
+        for (int ours = 0; ours < 2; ours++) {
+            AUTO(buf_clear) struct buf document = BUF_INIT(4096);
+            struct crypto *cx = NULL;
+            struct enclave_document_job job = { .root_der = SPAN_LIT("root"),
+                                                .nsm_unsigned = told != 0,
+                                                .response = BUF_INIT(NSM_RESPONSE_MAX) };
+            assert_int_equal(crypto_new(&cx), ERR_OK);
+            assert_int_equal(rsa_key_new(cx, RSA_BITS_DEFAULT, &job.key), ERR_OK);
+            assert_int_equal(buf_append_str(&document, "unsigned "), ERR_OK);
+            if (ours)
+                assert_int_equal(buf_append(&document, rsa_key_spki(job.key)), ERR_OK);
+            const struct nsm_response rs = { .op = NSM_ATTESTATION, .data = buf_view(&document) };
+            assert_int_equal(nsm_response_write(&rs, &job.response), ERR_OK);
+            enclave_document_check(cx, &job);
+            if (told && ours) {
+                assert_int_equal(job.result, ERR_OK);
+                t_assert_span(job.document, buf_view(&document));
+            } else {
+                assert_int_not_equal(job.result, ERR_OK);
+                assert_null(job.document.ptr);
+            }
+            if (told && !ours)
+                assert_string_equal(job.why.what, "public key");
+            buf_clear(&job.response);
+            rsa_key_free(job.key);
+            crypto_free(cx);
+        }
+}
+
 static void attests(void **state)
 {
     (void)state;
@@ -354,6 +388,7 @@ int main(void)
         cmocka_unit_test(key_is_replaced),
         cmocka_unit_test(bare_id_is_pinned),
         cmocka_unit_test(first_use_in_another_region),
+        cmocka_unit_test(unsigned_documents_only_where_told),
         cmocka_unit_test(attests),
         cmocka_unit_test(attest_failures),
         cmocka_unit_test(nonce_limit),

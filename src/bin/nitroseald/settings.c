@@ -27,6 +27,8 @@ static const struct option_def table[] = {
       "Name KMS goes by, instead of the region's; the way there is always the relay." },
     { "root", 0, "FILE", "NITROSEAL_ROOT_FILE", NULL,
       "Trust this attestation root (PEM or DER) instead of AWS's: for tests." },
+    { "nsm-check", 0, "HOW", "NITROSEAL_NSM_CHECK", "root",
+      "root: our own NSM's documents must verify; none: for QEMU's NSM, which does not sign." },
     { "workers", 0, "N", NULL, "0", "Threads for RSA and ciphers; 0: one per core." },
     { "max-request", 0, "BYTES", NULL, "16777216", "Largest request." },
     { "max-connections", 0, "N", NULL, "1024", "Connections served at one time." },
@@ -144,6 +146,12 @@ int settings_parse(int argc, char **argv, struct settings *out)
     s.key_id = option_text(&o, "key-id");
     if (!s.key_id) {
         complain(&o, "no KMS key: set KMS_KEY_ID or --key-id to the key's ARN");
+        return EXIT_CONFIGURATION;
+    }
+    const char *check = option_text(&o, "nsm-check");
+    s.nsm_unsigned = strcmp(check, "none") == 0;
+    if (!s.nsm_unsigned && strcmp(check, "root") != 0) {
+        complain(&o, "--nsm-check or NITROSEAL_NSM_CHECK '%s' is not root or none", check);
         return EXIT_CONFIGURATION;
     }
     s.region = option_text(&o, "region");

@@ -65,6 +65,12 @@ static const struct row rows[] = {
     { "port zero", { "-k", ARN, "--port", "0" }, USAGE, NULL, NULL },
     { "CID is no number", { "-k", ARN, "--cid", "x" }, USAGE, NULL, NULL },
     { "request limit too small", { "-k", ARN, "--max-request", "1023" }, USAGE, NULL, NULL },
+    { "NSM check", { "-k", ARN, "--nsm-check", "none" }, GO, NULL, NULL },
+    { "NSM check that is none",
+      { "-k", ARN, "--nsm-check", "off" },
+      EXIT_CONFIGURATION,
+      NULL,
+      NULL },
     { "log level", { "-k", ARN, "--log-level", "loud" }, USAGE, NULL, NULL },
     { "argument", { "-k", ARN, "x" }, USAGE, NULL, NULL },
 };
@@ -111,12 +117,15 @@ static void environment(void **state)
     assert_string_equal(s.region, "us-east-1");
     assert_string_equal(s.nsm, "/dev/nsm");
     assert_null(s.root_file);
+    assert_false(s.nsm_unsigned);
     assert_int_equal(s.request_max, 16 << 20);
     assert_true(s.workers >= 1);
     settings_clear(&s);
     setenv("NITROSEAL_VSOCK", "unix:/tmp", 1);
+    setenv("NITROSEAL_NSM_CHECK", "none", 1);
     assert_int_equal(settings_parse(1, argv, &s), GO);
     assert_int_equal(s.listen.cid, 16);
+    assert_true(s.nsm_unsigned);
     settings_clear(&s);
 }
 
@@ -124,10 +133,11 @@ int main(void)
 {
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 1];
-    const char *const names[] = { "KMS_KEY_ID",           "AWS_REGION",     "VSOCK_PORT",
-                                  "NITROSEAL_VSOCK",      "KMS_PROXY_PORT", "KMS_PROXY_CID",
-                                  "AWS_ENDPOINT_URL_KMS", "NITROSEAL_NSM",  "NITROSEAL_ROOT_FILE",
-                                  "NITROSEAL_LOG" };
+    const char *const names[] = {
+        "KMS_KEY_ID",          "AWS_REGION",    "VSOCK_PORT",           "NITROSEAL_VSOCK",
+        "KMS_PROXY_PORT",      "KMS_PROXY_CID", "AWS_ENDPOINT_URL_KMS", "NITROSEAL_NSM",
+        "NITROSEAL_ROOT_FILE", "NITROSEAL_LOG", "NITROSEAL_NSM_CHECK"
+    };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);
