@@ -45,6 +45,16 @@ static struct span without_quotes(struct span s)
     return s;
 }
 
+/* `[KIND name]`, the name perhaps in quotes. */
+static bool is_of_kind(struct span title, const char *kind, struct span name)
+{
+    size_t n = strlen(kind);
+
+    if (!span_starts(title, kind) || title.len == n || !is_blank(title.ptr[n]))
+        return false;
+    return span_eq(without_quotes(span_trim(span_from(title, n))), name);
+}
+
 /* Does a section of this title hold `profile`? */
 static bool is_wanted(struct span title, enum awsconf_kind kind, struct span profile)
 {
@@ -52,9 +62,7 @@ static bool is_wanted(struct span title, enum awsconf_kind kind, struct span pro
         return span_eq(without_quotes(title), profile);
     if (span_is(title, "default"))
         return span_is(profile, "default");
-    if (!span_starts(title, "profile") || title.len == 7 || !is_blank(title.ptr[7]))
-        return false; /* [services x], [sso-session x] */
-    return span_eq(without_quotes(span_trim(span_from(title, 7))), profile);
+    return is_of_kind(title, "profile", profile); /* not [services x], [sso-session x] */
 }
 
 /* "[title]" with nothing but a comment after it. */
@@ -95,6 +103,11 @@ static void setting_take(struct awsconf_profile *p, struct span name, struct spa
         { "role_session_name", &p->role_session_name },
         { "duration_seconds", &p->duration_seconds },
         { "web_identity_token_file", &p->web_identity_token_file },
+        { "services", &p->services },
+        { "endpoint_url", &p->endpoint_url },
+        { "ignore_configured_endpoint_urls", &p->ignore_endpoint_urls },
+        { "use_fips_endpoint", &p->use_fips },
+        { "use_dualstack_endpoint", &p->use_dualstack },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -107,9 +120,21 @@ static void setting_take(struct awsconf_profile *p, struct span name, struct spa
 
 struct reader {
     struct awsconf_profile profile;
+    const char *service; /* looked for is [services], and in it this; NULL: a profile */
+    bool in_service;
+    struct span service_url;
     bool in_section, wanted, has_setting;
     size_t setting_indent; /* of the setting that a deeper line would belong to */
 };
+
+/* A line below a setting: what it means depends on that setting, so only ours is read. */
+static void nested_take(struct reader *r, struct span rest)
+{
+    struct span name = span_trim(span_cut(&rest, '='));
+
+    if (r->in_service && rest.ptr && span_eq_nocase(name, SPAN_LIT("endpoint_url")))
+        r->service_url = without_comment(rest);
+}
 
 static enum err line_take(struct reader *r, struct span line, enum awsconf_kind kind,
                           struct span profile, struct why *why, size_t at)
@@ -119,14 +144,18 @@ static enum err line_take(struct reader *r, struct span line, enum awsconf_kind 
 
     if (rest.len == 0 || is_comment_sign(rest.ptr[0]))
         return ERR_OK;
-    if (r->has_setting && indent > r->setting_indent)
-        return ERR_OK; /* nested value */
+    if (r->has_setting && indent > r->setting_indent) {
+        nested_take(r, rest);
+        return ERR_OK;
+    }
     if (rest.ptr[0] == '[') {
         struct span title = SPAN_EMPTY;
         enum err e = title_parse(rest, &title, why, at);
         if (e != ERR_OK)
             return e;
-        r->wanted = is_wanted(title, kind, profile);
+        r->wanted =
+            r->service ? is_of_kind(title, "services", profile) : is_wanted(title, kind, profile);
+        r->in_service = false;
         r->in_section = true;
         r->has_setting = false;
         r->profile.found |= r->wanted;
@@ -139,15 +168,15 @@ static enum err line_take(struct reader *r, struct span line, enum awsconf_kind 
         return why_fail(why, ERR_MALFORMED, "setting outside of a section", at);
     r->has_setting = true;
     r->setting_indent = indent;
-    if (r->wanted)
+    r->in_service = r->wanted && r->service && span_eq_nocase(name, span_str(r->service));
+    if (r->wanted && !r->service)
         setting_take(&r->profile, name, without_comment(rest));
     return ERR_OK;
 }
 
-enum err awsconf_profile_read(struct span text, enum awsconf_kind kind, struct span profile,
-                              struct awsconf_profile *out, struct why *why)
+static enum err read_text(struct span text, enum awsconf_kind kind, struct span section,
+                          struct reader *r, struct why *why)
 {
-    struct reader r = { 0 };
     struct span rest = text;
 
     if (span_starts(rest, "\xef\xbb\xbf")) /* byte order mark of a Windows editor */
@@ -158,10 +187,31 @@ enum err awsconf_profile_read(struct span text, enum awsconf_kind kind, struct s
             line.len--;
         if (span_find(line, '\0') != line.len)
             return why_fail(why, ERR_MALFORMED, "NUL byte", at);
-        enum err e = line_take(&r, line, kind, profile, why, at);
+        enum err e = line_take(r, line, kind, section, why, at);
         if (e != ERR_OK)
             return e;
     }
-    *out = r.profile;
     return ERR_OK;
+}
+
+enum err awsconf_profile_read(struct span text, enum awsconf_kind kind, struct span profile,
+                              struct awsconf_profile *out, struct why *why)
+{
+    struct reader r = { 0 };
+    enum err e = read_text(text, kind, profile, &r, why);
+
+    if (e == ERR_OK)
+        *out = r.profile;
+    return e;
+}
+
+enum err awsconf_service_url(struct span text, struct span name, const char *service,
+                             struct span *out, struct why *why)
+{
+    struct reader r = { .service = service };
+    enum err e = read_text(text, AWSCONF_CONFIG, name, &r, why);
+
+    if (e == ERR_OK)
+        *out = r.service_url;
+    return e;
 }

@@ -22,6 +22,7 @@ struct awsconf_profile {
     struct span process; /* credential_process: a command line */
     struct span role_arn, source_profile, credential_source, external_id, role_session_name,
         duration_seconds, web_identity_token_file;
+    struct span services, endpoint_url, ignore_endpoint_urls, use_fips, use_dualstack;
     struct span elsewhere; /* name of a setting that says that the credentials come from another
                               place that we do not ask: sso_session, mfa_serial, ... */
 };
@@ -31,6 +32,11 @@ struct awsconf_profile {
 MUST_USE enum err awsconf_profile_read(struct span text, enum awsconf_kind kind,
                                        struct span profile, struct awsconf_profile *out,
                                        struct why *why);
+
+/* endpoint_url of `service` ("kms") in `[services NAME]` of the config file, where it stands as a
+ * nested value; empty: there is none. ERR_MALFORMED as above; *out is untouched then. */
+MUST_USE enum err awsconf_service_url(struct span text, struct span name, const char *service,
+                                      struct span *out, struct why *why);
 
 /* The number of the line (from 1) in which offset `at` lies: for messages. */
 size_t awsconf_line_of(struct span text, size_t at);

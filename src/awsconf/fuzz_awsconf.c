@@ -29,5 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!p.found && p.access_key_id.len)
             abort();
     }
+    struct span url = SPAN_EMPTY;
+    if (awsconf_service_url(text, SPAN_LIT("s"), "kms", &url, NULL) == ERR_OK)
+        inside(url, text);
     return 0;
 }

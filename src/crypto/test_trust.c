@@ -1,5 +1,6 @@
-/* A bundle of CA certificates: only what a chain asks for is decoded, and all of that. What is trusted
- * and what is not is in test_tls.c and test_tls_refusals.c too, which go through the same. */
+/* A bundle of CA certificates: only what a chain asks for is decoded, and all of that. What is
+ * trusted and what is not is in test_tls.c and test_tls_refusals.c too, which go through the same.
+ */
 #include "crypto/trust.h"
 
 #include "crypto/test_tls_pair.h"

@@ -85,15 +85,19 @@ bool kms_key_matches(struct span asked, struct span answered_arn)
     return is_key_id(asked) && span_eq(asked, kms_key_id_of(answered_arn));
 }
 
-enum err kms_host_of_region(struct span region, struct buf *out)
+enum err aws_host_of_region(const char *service, struct span region, bool fips, bool dualstack,
+                            struct buf *out)
 {
     static const struct {
-        const char *prefix, *suffix;
+        const char *prefix, *suffix, *dualstack;
     } partitions[] = {
-        { "cn-", "amazonaws.com.cn" },    { "eusc-", "amazonaws.eu" },
-        { "us-iso-", "c2s.ic.gov" },      { "us-isob-", "sc2s.sgov.gov" },
-        { "eu-isoe-", "cloud.adc-e.uk" }, { "us-isof-", "csp.hci.ic.gov" },
-        { "", "amazonaws.com" }, /* aws and aws-us-gov */
+        { "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn" },
+        { "eusc-", "amazonaws.eu", "api.amazonwebservices.eu" },
+        { "us-iso-", "c2s.ic.gov", "api.aws.ic.gov" },
+        { "us-isob-", "sc2s.sgov.gov", "api.aws.scloud" },
+        { "eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk" },
+        { "us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov" },
+        { "", "amazonaws.com", "api.aws" }, /* aws and aws-us-gov */
     };
     size_t i = 0;
 
@@ -101,8 +105,14 @@ enum err kms_host_of_region(struct span region, struct buf *out)
         return ERR_MALFORMED;
     while (!span_starts(region, partitions[i].prefix))
         i++;
-    return buf_printf(out, "kms.%.*s.%s", (int)region.len, (const char *)region.ptr,
-                      partitions[i].suffix);
+    return buf_printf(out, "%s%s.%.*s.%s", service, fips ? "-fips" : "", (int)region.len,
+                      (const char *)region.ptr,
+                      dualstack ? partitions[i].dualstack : partitions[i].suffix);
+}
+
+enum err kms_host_of_region(struct span region, struct buf *out)
+{
+    return aws_host_of_region("kms", region, false, false, out);
 }
 
 enum err kms_endpoint_parse(struct span url, struct buf *name, struct buf *host)

@@ -104,6 +104,10 @@ bool kms_key_matches(struct span asked, struct span answered_arn);
 /* "kms.REGION.SUFFIX" by partition (credentials reference section 6). Appends. ERR_MALFORMED: not a
  * region name. */
 MUST_USE enum err kms_host_of_region(struct span region, struct buf *out);
+/* The same of a service that is named alike in every partition ("kms", "sts"), and of its FIPS and
+ * dual-stack endpoints. */
+MUST_USE enum err aws_host_of_region(const char *service, struct span region, bool fips,
+                                     bool dualstack, struct buf *out);
 /* https://NAME[:PORT][/]: append to `name` what TLS has to prove, to `host` what the Host header
  * says (with :PORT when not 443). ERR_MALFORMED: anything else; both as before. ERR_LIMIT,
  * ERR_NOMEM. */

@@ -111,6 +111,38 @@ static void host_row(void **state)
     t_assert_buf(&out, row->host ? row->host : "");
 }
 
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+static void other_hosts(void **state)
+{
+    static const struct {
+        const char *service, *region;
+        bool fips, dualstack;
+        const char *host;
+    } made[] = {
+        { "kms", "us-east-1", true, false, "kms-fips.us-east-1.amazonaws.com" },
+        { "kms", "us-east-1", false, true, "kms.us-east-1.api.aws" },
+        { "kms", "us-east-1", true, true, "kms-fips.us-east-1.api.aws" },
+        { "sts", "us-gov-west-1", true, true, "sts-fips.us-gov-west-1.api.aws" },
+        { "sts", "eu-central-1", false, false, "sts.eu-central-1.amazonaws.com" },
+        { "kms", "cn-north-1", false, true, "kms.cn-north-1.api.amazonwebservices.com.cn" },
+        { "kms", "eusc-de-east-1", false, true, "kms.eusc-de-east-1.api.amazonwebservices.eu" },
+        { "kms", "us-iso-east-1", false, true, "kms.us-iso-east-1.api.aws.ic.gov" },
+        { "kms", "us-isob-east-1", false, true, "kms.us-isob-east-1.api.aws.scloud" },
+        { "kms", "eu-isoe-west-1", false, true, "kms.eu-isoe-west-1.api.cloud-aws.adc-e.uk" },
+        { "kms", "us-isof-south-1", false, true, "kms.us-isof-south-1.api.aws.hci.ic.gov" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(made); i++) {
+        AUTO(buf_clear) struct buf out = BUF_INIT(256);
+        assert_int_equal(aws_host_of_region(made[i].service, span_str(made[i].region), made[i].fips,
+                                            made[i].dualstack, &out),
+                         ERR_OK);
+        t_assert_buf(&out, made[i].host);
+    }
+}
+
 static const struct endpoint_row {
     const char *name, *url, *dns, *host; /* dns NULL: refused */
 } endpoints[] = {
@@ -165,17 +197,16 @@ static struct CMUnitTest row_test(const char *name, CMUnitTestFunction run, cons
     return (struct CMUnitTest){ name, run, NULL, NULL, u.state };
 }
 
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
-
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(arns) + COUNT(hosts) + COUNT(endpoints) + 4] = {
+    struct CMUnitTest tests[COUNT(arns) + COUNT(hosts) + COUNT(endpoints) + 5] = {
         cmocka_unit_test(endpoint_without_room),
         cmocka_unit_test(id_length),
         cmocka_unit_test(id_of),
         cmocka_unit_test(matches),
+        cmocka_unit_test(other_hosts),
     };
-    size_t n = 4;
+    size_t n = 5;
 
     for (size_t i = 0; i < COUNT(arns); i++)
         tests[n++] = row_test(arns[i].name, arn_row, &arns[i]);

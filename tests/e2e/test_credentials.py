@@ -324,6 +324,27 @@ def roles(w):
     check(len(sts.forms) - before == 3, "it was asked three times", len(sts.forms) - before)
     sts.error = None
     w.refuses("STS: plain http to a name", {**env, "AWS_ENDPOINT_URL_STS": "http://sts.example.com"}, "not a numeric address")
+    def configured(section, **env):
+        w.files(credentials=source, config=role + section)
+        return {"AWS_PROFILE": "r", **env}
+
+    one = f"services = x\n[services x]\nkms =\n  endpoint_url = http://127.0.0.1:1\nsts =\n  endpoint_url = {sts.url}\n"
+    nowhere = "http://127.0.0.1:1"
+    w.gets("R", "STS by the services section", configured(one))
+    w.gets("R", "STS by the profile's endpoint_url", configured(f"endpoint_url = {sts.url}\n"))
+    w.gets("R", "the services section before the profile", configured(f"endpoint_url = {nowhere}\n" + one))
+    w.gets("R", "AWS_ENDPOINT_URL before both", configured(one.replace(sts.url, nowhere), AWS_ENDPOINT_URL=sts.url))
+    w.gets("R", "AWS_ENDPOINT_URL_STS before that", configured(one, AWS_ENDPOINT_URL=nowhere, AWS_ENDPOINT_URL_STS=sts.url))
+    before = len(sts.forms)
+    w.refuses("all of it ignored: the region's own STS, which is out of reach here",
+              configured(one, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true", AWS_REGION="zz-nowhere-1"), "sts.zz-nowhere-1.amazonaws.com")
+    check(len(sts.forms) == before, "and the configured one was not asked")
+    w.refuses("FIPS: another name", configured("use_fips_endpoint = true\n", AWS_REGION="zz-nowhere-1"), "sts-fips.zz-nowhere-1.amazonaws.com")
+    w.refuses("dual-stack: another suffix", configured("", AWS_USE_DUALSTACK_ENDPOINT="true", AWS_REGION="zz-nowhere-1"), "sts.zz-nowhere-1.api.aws")
+    w.refuses("FIPS and an endpoint URL", configured(one + "[profile r]\nuse_fips_endpoint = true\n"), "use_fips_endpoint together with an endpoint URL")
+    w.refuses("a switch of another word", configured("use_dualstack_endpoint = on\n"), "use_dualstack_endpoint is neither true nor false")
+    w.refuses("a fault in the services section's file", configured(one + "[broken\n"), "line", "closing bracket")
+    w.files(credentials=source, config=role)
     w.refuses("STS: a region that is none", {"AWS_PROFILE": "r", "AWS_REGION": "no region/"}, "not an AWS region")
 
     with open(w.dir + "/web-token", "w") as f:

@@ -174,6 +174,34 @@ static struct span region_of(const struct looked_up *l)
     return region.len ? region : SPAN_LIT("us-east-1");
 }
 
+/* Which STS (credentials reference section 5). */
+static int sts_of(const struct looked_up *l, struct cred_sts *out, struct cli_fault *f)
+{
+    struct span services = SETTING(l, services);
+    struct awsconf_endpoint_in in = {
+        .env_service = variable("AWS_ENDPOINT_URL_STS"),
+        .env_any = variable("AWS_ENDPOINT_URL"),
+        .any_url = SETTING(l, endpoint_url),
+        .env_ignore = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"),
+        .ignore = SETTING(l, ignore_endpoint_urls),
+        .env_fips = variable("AWS_USE_FIPS_ENDPOINT"),
+        .fips = SETTING(l, use_fips),
+        .env_dualstack = variable("AWS_USE_DUALSTACK_ENDPOINT"),
+        .dualstack = SETTING(l, use_dualstack),
+    };
+    struct why why = { 0 };
+    enum err r = ERR_OK;
+
+    out->region = region_of(l);
+    if (services.len)
+        r = awsconf_service_url(buf_view(&l->text2), services, "sts", &in.service_url, &why);
+    if (r == ERR_OK)
+        r = awsconf_endpoint_choose(&in, &out->endpoint, &why);
+    return r == ERR_OK ? CLI_OK
+                       : cli_fault_set(f, CLI_SETTINGS, _("profile '%s' and environment: %s"),
+                                       l->name, why.what);
+}
+
 static int keys_of(const struct looked_up *l, struct cli_credentials *out, struct cli_fault *f)
 {
     if (has_key(&l->p1))
@@ -228,10 +256,15 @@ static int role_of(const struct looked_up *l, unsigned depth, struct cli_credent
         .duration_s = SETTING(l, duration_seconds),
     };
 
+    struct cred_sts sts;
+
+    int status = sts_of(l, &sts, f);
+    if (status != CLI_OK)
+        return status;
     if (token_file.len)
-        return cred_assume_web(token_file, &role, region_of(l), out, f);
-    int status = source_of_role(l, depth, &source, f);
-    return status == CLI_OK ? cred_assume(&role, &source, region_of(l), out, f) : status;
+        return cred_assume_web(token_file, &role, &sts, out, f);
+    status = source_of_role(l, depth, &source, f);
+    return status == CLI_OK ? cred_assume(&role, &source, &sts, out, f) : status;
 }
 
 /* NOT_HERE: the profile has nothing of the kind. */
@@ -265,17 +298,31 @@ static int from_files(const char *name, bool named, unsigned depth, struct cli_c
     return NOT_HERE;
 }
 
+/* A role for the token that the environment names, as EKS sets it; the profile may say how to reach
+ * STS. */
+static int from_web_identity(struct span token_file, const char *profile,
+                             struct cli_credentials *out, struct cli_fault *f)
+{
+    AUTO(looked_up_clear)
+    struct looked_up l = { .text1 = BUF_INIT(CONFIG_MAX_BYTES),
+                           .text2 = BUF_INIT(CONFIG_MAX_BYTES) };
+    struct awscred_role role = { .role_arn = variable("AWS_ROLE_ARN"),
+                                 .session_name = variable("AWS_ROLE_SESSION_NAME") };
+    struct cred_sts sts;
+
+    int status = look_up(profile, &l, f);
+    if (status == CLI_OK)
+        status = sts_of(&l, &sts, f);
+    return status == CLI_OK ? cred_assume_web(token_file, &role, &sts, out, f) : status;
+}
+
 /* When the files hold nothing: what the machine has. */
 static int from_machine(const char *profile, struct cli_credentials *out, struct cli_fault *f)
 {
     struct span token_file = variable("AWS_WEB_IDENTITY_TOKEN_FILE");
-    struct looked_up none = { .name = profile };
 
-    if (token_file.ptr) {
-        struct awscred_role role = { .role_arn = variable("AWS_ROLE_ARN"),
-                                     .session_name = variable("AWS_ROLE_SESSION_NAME") };
-        return cred_assume_web(token_file, &role, region_of(&none), out, f);
-    }
+    if (token_file.ptr)
+        return from_web_identity(token_file, profile, out, f);
     if (cred_has_container())
         return cred_from_container(out, f);
     if (cred_has_imds())

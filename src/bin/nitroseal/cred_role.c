@@ -1,6 +1,4 @@
 /* A role's credentials from STS: for keys that another source gave, or for a web identity. */
-#include <stdlib.h>
-
 #include "awscred/sts.h"
 #include "bin/nitroseal/cred_source.h"
 #include "http1/http1.h"
@@ -19,27 +17,25 @@ enum {
 };
 
 /* STS is named like KMS in every partition. */
-static int endpoint_find(struct span region, struct buf *url, struct awscred_place *out,
+static int endpoint_find(const struct cred_sts *sts, struct buf *url, struct awscred_place *out,
                          struct cli_fault *f)
 {
-    const char *given = getenv("AWS_ENDPOINT_URL_STS");
+    const struct awsconf_endpoint *e = &sts->endpoint;
     struct why why = { 0 };
 
-    if (given && given[0]) {
-        if (buf_append_str(url, given) == ERR_OK &&
+    if (e->url.len) {
+        if (buf_append(url, e->url) == ERR_OK &&
             awscred_url_parse(buf_view(url), out, &why) == ERR_OK)
             return CLI_OK;
-        return cli_fault_set(f, CLI_SETTINGS, "AWS_ENDPOINT_URL_STS: %s",
+        return cli_fault_set(f, CLI_SETTINGS, _("the endpoint URL configured for STS: %s"),
                              why.what ? why.what : err_name(ERR_LIMIT));
     }
-    AUTO(buf_clear) struct buf host = BUF_INIT(HOST_MAX_BYTES);
-    if (kms_host_of_region(region, &host) == ERR_OK &&
-        buf_printf(url, "https://sts.%.*s", (int)(host.len - 4), (const char *)host.ptr + 4) ==
-            ERR_OK &&
+    if (buf_append_str(url, "https://") == ERR_OK &&
+        aws_host_of_region("sts", sts->region, e->fips, e->dualstack, url) == ERR_OK &&
         awscred_url_parse(buf_view(url), out, NULL) == ERR_OK)
         return CLI_OK;
-    return cli_fault_set(f, CLI_SETTINGS, _("'%.*s' is not an AWS region"), (int)region.len,
-                         (const char *)region.ptr);
+    return cli_fault_set(f, CLI_SETTINGS, _("'%.*s' is not an AWS region"), (int)sts->region.len,
+                         (const char *)sts->region.ptr);
 }
 
 /* The whole request; signed if there is a source. */
@@ -115,7 +111,7 @@ static enum err ask(const struct http_server *server, struct span request, struc
 }
 
 int cred_assume(const struct awscred_role *role, const struct cli_credentials *source,
-                struct span region, struct cli_credentials *out, struct cli_fault *f)
+                const struct cred_sts *sts, struct cli_credentials *out, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf url = BUF_INIT(HOST_MAX_BYTES), form = BUF_INIT(FORM_MAX_BYTES);
     AUTO(buf_clear) struct buf request = BUF_INIT(REQUEST_MAX_BYTES);
@@ -126,7 +122,7 @@ int cred_assume(const struct awscred_role *role, const struct cli_credentials *s
     struct why why = { 0 };
     struct awscred c;
 
-    int status = endpoint_find(region, &url, &at, f);
+    int status = endpoint_find(sts, &url, &at, f);
     if (status != CLI_OK)
         return status;
     if (named.session_name.len == 0) {
@@ -138,7 +134,7 @@ int cred_assume(const struct awscred_role *role, const struct cli_credentials *s
     if (r == ERR_OK)
         r = awscred_sts_form(&named, &form);
     if (r == ERR_OK)
-        r = request_write(&at, buf_view(&form), source, region, &request);
+        r = request_write(&at, buf_view(&form), source, sts->region, &request);
     if (r == ERR_OK)
         r = cred_server(&at, &server, &why);
     if (r != ERR_OK)
@@ -153,7 +149,7 @@ int cred_assume(const struct awscred_role *role, const struct cli_credentials *s
     return r == ERR_OK ? cred_take_fetched(&c, "STS", out, f) : CLI_SETTINGS;
 }
 
-int cred_assume_web(struct span token_file, struct awscred_role *role, struct span region,
+int cred_assume_web(struct span token_file, struct awscred_role *role, const struct cred_sts *sts,
                     struct cli_credentials *out, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf path = BUF_INIT(4096), token = BUF_INIT(FORM_MAX_BYTES / 2);
@@ -173,5 +169,5 @@ int cred_assume_web(struct span token_file, struct awscred_role *role, struct sp
         role->web_identity_token.len--;
     if (role->web_identity_token.len == 0)
         return cli_fault_set(f, CLI_SETTINGS, _("%s is empty"), name);
-    return cred_assume(role, NULL, region, out, f);
+    return cred_assume(role, NULL, sts, out, f);
 }

@@ -3,6 +3,7 @@
 #ifndef BIN_NITROSEAL_CRED_SOURCE_H
 #define BIN_NITROSEAL_CRED_SOURCE_H
 
+#include "awsconf/endpoint.h"
 #include "awscred/sts.h"
 #include "bin/nitroseal/cli.h"
 #include "bin/nitroseal/http_call.h"
@@ -20,11 +21,16 @@ int cred_from_process(struct span command, const char *profile, struct cli_crede
                       struct cli_fault *f);
 int cred_from_container(struct cli_credentials *out, struct cli_fault *f);
 int cred_from_imds(struct cli_credentials *out, struct cli_fault *f);
+/* Which STS is asked; views of what the settings were read from. */
+struct cred_sts {
+    struct span region;
+    struct awsconf_endpoint endpoint;
+};
 /* A role for `source`'s keys. */
 int cred_assume(const struct awscred_role *role, const struct cli_credentials *source,
-                struct span region, struct cli_credentials *out, struct cli_fault *f);
+                const struct cred_sts *sts, struct cli_credentials *out, struct cli_fault *f);
 /* A role for the web identity token in that file, which is read now: it is replaced often. */
-int cred_assume_web(struct span token_file, struct awscred_role *role, struct span region,
+int cred_assume_web(struct span token_file, struct awscred_role *role, const struct cred_sts *sts,
                     struct cli_credentials *out, struct cli_fault *f);
 
 /* Where to connect for that place; a name is looked up only with TLS. server->tls, made on the

@@ -17,9 +17,9 @@
 #define BIN_NITROSEAL_STACK_H
 
 #include "attest/pcrs.h"
+#include "bin/common/process.h"
 #include "bin/nitroseal/fault.h"
 #include "bin/nitroseal/kms_call.h"
-#include "bin/common/process.h"
 
 enum stack_part { PART_NSM, PART_KMS, PART_PROXY, PART_SERVICE, N_PARTS };
 
