@@ -223,21 +223,36 @@ enum err signer_sign(const struct signer_key *key, struct span msg,
                      uint8_t sig[static SIGNER_SIG_MAX])
 {
     AUTO(EVP_MD_CTX_free_p) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    AUTO(ECDSA_SIG_free_p) ECDSA_SIG *parts = NULL;
     uint8_t der[ECDSA_DER_MAX];
     size_t len = sizeof der;
-    int field = (int)curves[key->curve].field;
 
     if (!ctx ||
         EVP_DigestSignInit_ex(ctx, NULL, curves[key->curve].digest, NULL, NULL, key->pkey, NULL) !=
             1 ||
         EVP_DigestSign(ctx, der, &len, msg.ptr, msg.len) != 1)
         return ossl_fail();
-    const uint8_t *p = der;
-    parts = d2i_ECDSA_SIG(NULL, &p, (long)len);
-    if (!parts || BN_bn2binpad(ECDSA_SIG_get0_r(parts), sig, field) != field ||
-        BN_bn2binpad(ECDSA_SIG_get0_s(parts), sig + field, field) != field)
-        return ossl_fail();
+    enum err r = signer_sig_from_der(key->curve, span_of(der, len), sig);
+    return r == ERR_MALFORMED ? ERR_CRYPTO : r;
+}
+
+enum err signer_sig_from_der(enum signer_curve curve, struct span der,
+                             uint8_t sig[static SIGNER_SIG_MAX])
+{
+    const uint8_t *p = der.ptr;
+    int field = (int)curves[curve].field;
+
+    if (der.len == 0 || der.len > ECDSA_DER_MAX)
+        return ERR_MALFORMED;
+    AUTO(ECDSA_SIG_free_p) ECDSA_SIG *parts = d2i_ECDSA_SIG(NULL, &p, (long)der.len);
+    if (!parts)
+        return ossl_fail() == ERR_NOMEM ? ERR_NOMEM : ERR_MALFORMED;
+    if (p != der.ptr + der.len || BN_is_negative(ECDSA_SIG_get0_r(parts)) ||
+        BN_is_negative(ECDSA_SIG_get0_s(parts)) ||
+        BN_bn2binpad(ECDSA_SIG_get0_r(parts), sig, field) != field ||
+        BN_bn2binpad(ECDSA_SIG_get0_s(parts), sig + field, field) != field) {
+        ERR_clear_error();
+        return ERR_MALFORMED;
+    }
     return ERR_OK;
 }
 

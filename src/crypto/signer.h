@@ -56,6 +56,10 @@ size_t signer_sig_bytes(enum signer_curve curve);
 /* Write signer_sig_bytes() of the key's curve to `sig`. ERR_CRYPTO, ERR_NOMEM. */
 MUST_USE enum err signer_sign(const struct signer_key *key, struct span msg,
                               uint8_t sig[static SIGNER_SIG_MAX]);
+/* ECDSA-Sig-Value (RFC 3279 section 2.2.3) as r || s. ERR_MALFORMED: not DER of two numbers that
+ * fit the curve; ERR_NOMEM. */
+MUST_USE enum err signer_sig_from_der(enum signer_curve curve, struct span der,
+                                      uint8_t sig[static SIGNER_SIG_MAX]);
 /* ERR_VERIFY: wrong, or of another length than the curve's. */
 MUST_USE enum err signer_verify(const struct signer_cert *cert, struct span msg, struct span sig);
 

@@ -135,6 +135,36 @@ static void not_keys(void **state)
     assert_null(out);
 }
 
+static void from_der(void **state)
+{
+    static const struct {
+        const char *hex;
+        enum err want;
+    } rows_der[] = {
+        { "3006020101020102", ERR_OK },
+        { "300602010102010200", ERR_MALFORMED },
+        { "30060201ff020102", ERR_MALFORMED },
+        { "3006020101", ERR_MALFORMED },
+        { "", ERR_MALFORMED },
+        { "0000", ERR_MALFORMED },
+        { "30260221010000000000000000000000000000000000000000000000000000000000000000020101",
+          ERR_MALFORMED },
+    };
+    uint8_t sig[SIGNER_SIG_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows_der / sizeof rows_der[0]; i++) {
+        struct span in = t_unhex(rows_der[i].hex);
+        assert_int_equal(signer_sig_from_der(SIGNER_P256, in, sig), rows_der[i].want);
+        t_free(in);
+    }
+    assert_int_equal(
+        signer_sig_from_der(SIGNER_P521, SPAN_LIT("\x30\x06\x02\x01\x01\x02\x01\x02"), sig),
+        ERR_OK);
+    for (size_t i = 0; i < SIGNER_SIG_MAX; i++)
+        assert_int_equal(sig[i], i == 65 ? 1 : i == 131 ? 2 : 0);
+}
+
 static void another_key(void **state)
 {
     AUTO(signer_cert_freep) struct signer_cert *cert = NULL;
@@ -164,17 +194,15 @@ static int teardown(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[2 * ROWS + 4] = {
-        cmocka_unit_test(not_certificates),
-        cmocka_unit_test(ber),
-        cmocka_unit_test(not_keys),
-        cmocka_unit_test(another_key),
+    struct CMUnitTest tests[2 * ROWS + 5] = {
+        cmocka_unit_test(not_certificates), cmocka_unit_test(ber),      cmocka_unit_test(not_keys),
+        cmocka_unit_test(another_key),      cmocka_unit_test(from_der),
     };
 
     for (size_t i = 0; i < ROWS; i++) {
         void *row = (void *)(uintptr_t)&rows[i];
-        tests[4 + 2 * i] = (struct CMUnitTest){ rows[i].name, signs, NULL, NULL, row };
-        tests[5 + 2 * i] = (struct CMUnitTest){ rows[i].name, facts, NULL, NULL, row };
+        tests[5 + 2 * i] = (struct CMUnitTest){ rows[i].name, signs, NULL, NULL, row };
+        tests[6 + 2 * i] = (struct CMUnitTest){ rows[i].name, facts, NULL, NULL, row };
     }
     return cmocka_run_group_tests(tests, setup, teardown);
 }

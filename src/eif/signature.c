@@ -8,6 +8,7 @@
 enum {
     PAYLOAD_MAX = 256, /* two names, a number, 48 integers of two bytes at most */
     TBS_MAX = PAYLOAD_MAX + 128,
+    PHDR_BYTES = 16,
     NAME_MAX_BYTES = 32,
     REGISTER = 0,
     PCR8 = 8,
@@ -152,53 +153,61 @@ enum err eif_signature_check_time(const struct eif_signature *s, int64_t now, st
 
 /* ---- writing ---- */
 
-static enum err cose_write(const struct signer_key *key,
+static enum err phdr_write(enum signer_curve curve, struct buf *out)
+{
+    struct cbor_out w = cbor_out_init(out);
+
+    cbor_out_map(&w, 1);
+    cbor_out_int(&w, 1); /* alg: RFC 9052 section 3.1 */
+    cbor_out_int(&w, algs[curve]);
+    return cbor_out_end(&w);
+}
+
+enum err eif_signature_tbs(enum signer_curve curve, const uint8_t pcr0[static ATTEST_PCR_BYTES],
+                           struct buf *out)
+{
+    AUTO(buf_clear) struct buf payload = BUF_INIT(PAYLOAD_MAX);
+    AUTO(buf_clear) struct buf phdr = BUF_INIT(PHDR_BYTES);
+
+    enum err r = phdr_write(curve, &phdr);
+    if (r == ERR_OK)
+        r = payload_write(pcr0, &payload);
+    return r == ERR_OK ? cose_sign1_tbs(buf_view(&phdr), buf_view(&payload), out) : r;
+}
+
+static enum err cose_write(enum signer_curve curve, struct span sig,
                            const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out)
 {
     AUTO(buf_clear) struct buf payload = BUF_INIT(PAYLOAD_MAX);
-    AUTO(buf_clear) struct buf phdr = BUF_INIT(16);
-    AUTO(buf_clear) struct buf tbs = BUF_INIT(TBS_MAX);
-    struct cbor_out h = cbor_out_init(&phdr), w = cbor_out_init(out);
-    uint8_t sig[SIGNER_SIG_MAX];
+    AUTO(buf_clear) struct buf phdr = BUF_INIT(PHDR_BYTES);
+    struct cbor_out w = cbor_out_init(out);
 
-    cbor_out_map(&h, 1);
-    cbor_out_int(&h, 1); /* alg: RFC 9052 section 3.1 */
-    cbor_out_int(&h, algs[signer_key_curve(key)]);
-    enum err r = cbor_out_end(&h);
+    enum err r = phdr_write(curve, &phdr);
     if (r == ERR_OK)
         r = payload_write(pcr0, &payload);
-    if (r == ERR_OK)
-        r = cose_sign1_tbs(buf_view(&phdr), buf_view(&payload), &tbs);
-    if (r == ERR_OK)
-        r = signer_sign(key, buf_view(&tbs), sig);
     if (r != ERR_OK)
         return r;
     cbor_out_array(&w, 4);
     cbor_out_bstr(&w, buf_view(&phdr));
     cbor_out_map(&w, 0);
     cbor_out_bstr(&w, buf_view(&payload));
-    cbor_out_bstr(&w, span_of(sig, signer_sig_bytes(signer_key_curve(key))));
+    cbor_out_bstr(&w, sig);
     return cbor_out_end(&w);
 }
 
-enum err eif_signature_write(struct span cert_pem, const struct signer_key *key,
-                             const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out,
-                             struct why *why)
+/* The section, if `sig` (r || s) really is the certificate's over this PCR0. */
+static enum err section_write(struct span cert_pem, struct eif_signature *s, struct span sig,
+                              const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out,
+                              struct why *why)
 {
-    AUTO(eif_signature_clear) struct eif_signature s = EIF_SIGNATURE_NONE;
     AUTO(buf_clear) struct buf section = BUF_INIT(EIF_SIGNATURE_MAX);
     struct cbor_out w = cbor_out_init(&section);
 
-    s.cose = BUF_INIT(TBS_MAX + SIGNER_SIG_MAX);
-    enum err r = eif_cert_from_pem(cert_pem, &s.cert, why);
-    if (r != ERR_OK)
-        return r;
-    if (signer_cert_facts(s.cert)->curve != signer_key_curve(key))
-        return why_fail(why, ERR_VERIFY, "the key does not belong to the certificate", 0);
-    r = cose_write(key, pcr0, &s.cose);
-    if (r != ERR_OK)
-        return why_fail(why, r, "signing", 0);
-    r = eif_signature_verify(&s, pcr0, NULL);
+    buf_clear(&s->cose);
+    s->cose = BUF_INIT(TBS_MAX + SIGNER_SIG_MAX);
+    enum err r = cose_write(signer_cert_facts(s->cert)->curve, sig, pcr0, &s->cose);
+    if (r == ERR_OK)
+        r = eif_signature_verify(s, pcr0, NULL);
     if (r != ERR_OK)
         return why_fail(why, r, "the key does not belong to the certificate", 0);
     cbor_out_array(&w, 1);
@@ -206,9 +215,55 @@ enum err eif_signature_write(struct span cert_pem, const struct signer_key *key,
     cbor_out_tstr(&w, SPAN_LIT("signing_certificate"));
     ints_write(&w, cert_pem);
     cbor_out_tstr(&w, SPAN_LIT("signature"));
-    ints_write(&w, buf_view(&s.cose));
+    ints_write(&w, buf_view(&s->cose));
     r = cbor_out_end(&w);
     if (r == ERR_OK)
         r = buf_append(out, buf_view(&section));
     return r == ERR_OK ? r : why_fail(why, r, "the signature section is too long", 0);
+}
+
+enum err eif_signature_write(struct span cert_pem, const struct signer_key *key,
+                             const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out,
+                             struct why *why)
+{
+    AUTO(eif_signature_clear) struct eif_signature s = EIF_SIGNATURE_NONE;
+    AUTO(buf_clear) struct buf tbs = BUF_INIT(TBS_MAX);
+    enum signer_curve curve = signer_key_curve(key);
+    uint8_t sig[SIGNER_SIG_MAX];
+
+    enum err r = eif_cert_from_pem(cert_pem, &s.cert, why);
+    if (r != ERR_OK)
+        return r;
+    if (signer_cert_facts(s.cert)->curve != curve)
+        return why_fail(why, ERR_VERIFY, "the key does not belong to the certificate", 0);
+    r = eif_signature_tbs(curve, pcr0, &tbs);
+    if (r == ERR_OK)
+        r = signer_sign(key, buf_view(&tbs), sig);
+    if (r != ERR_OK)
+        return why_fail(why, r, "signing", 0);
+    return section_write(cert_pem, &s, span_of(sig, signer_sig_bytes(curve)), pcr0, out, why);
+}
+
+enum err eif_signature_attach(struct span cert_pem, struct span sig,
+                              const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out,
+                              struct why *why)
+{
+    AUTO(eif_signature_clear) struct eif_signature s = EIF_SIGNATURE_NONE;
+    uint8_t raw[SIGNER_SIG_MAX];
+
+    enum err r = eif_cert_from_pem(cert_pem, &s.cert, why);
+    if (r != ERR_OK)
+        return r;
+    enum signer_curve curve = signer_cert_facts(s.cert)->curve;
+    /* r || s that begins like DER is possible, and of one length only. */
+    if (sig.len == signer_sig_bytes(curve) &&
+        section_write(cert_pem, &s, sig, pcr0, out, NULL) == ERR_OK)
+        return ERR_OK;
+    if (signer_sig_from_der(curve, sig, raw) != ERR_OK)
+        return why_fail(why, ERR_VERIFY, "not a signature of the certificate's key over this image",
+                        0);
+    r = section_write(cert_pem, &s, span_of(raw, signer_sig_bytes(curve)), pcr0, out, why);
+    return r != ERR_VERIFY
+               ? r
+               : why_fail(why, r, "not a signature of the certificate's key over this image", 0);
 }

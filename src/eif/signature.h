@@ -38,6 +38,15 @@ MUST_USE enum err eif_signature_check_time(const struct eif_signature *s, int64_
 MUST_USE enum err eif_signature_write(struct span cert_pem, const struct signer_key *key,
                                       const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out,
                                       struct why *why);
+/* For a key that is somewhere else, in a token or in KMS: append what has to be signed (ECDSA with
+ * the curve's hash) ... */
+MUST_USE enum err eif_signature_tbs(enum signer_curve curve,
+                                    const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out);
+/* ... and make the section from the signature, r || s or DER. ERR_VERIFY: it is not one of the
+ * certificate's key over this PCR0; else as eif_signature_write(). */
+MUST_USE enum err eif_signature_attach(struct span cert_pem, struct span sig,
+                                       const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out,
+                                       struct why *why);
 /* PCR8 of that certificate, into *pcrs. */
 MUST_USE enum err eif_pcr8(struct crypto *cx, const struct signer_cert *cert,
                            struct attest_pcrs *pcrs);

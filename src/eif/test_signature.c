@@ -75,6 +75,36 @@ static void tampered(void **state)
     }
 }
 
+/* Signed by somebody else, handed in as r || s and as DER. */
+static void attached(void **state)
+{
+    const struct row *row = *state;
+    AUTO(signer_key_freep) struct signer_key *key = NULL;
+    AUTO(buf_clear) struct buf tbs = BUF_INIT(1024), out = BUF_INIT(EIF_SIGNATURE_MAX);
+    AUTO(eif_signature_clear) struct eif_signature s = EIF_SIGNATURE_NONE;
+    uint8_t sig[SIGNER_SIG_MAX];
+    struct why why = { 0 };
+
+    assert_int_equal(signer_key_parse_pem(span_str(row->key), &key, NULL), ERR_OK);
+    struct span raw = span_of(sig, signer_sig_bytes(signer_key_curve(key)));
+    assert_int_equal(eif_signature_tbs(signer_key_curve(key), pcr0, &tbs), ERR_OK);
+    assert_int_equal(signer_sign(key, buf_view(&tbs), sig), ERR_OK);
+    assert_int_equal(eif_signature_attach(span_str(row->cert), raw, pcr0, &out, NULL), ERR_OK);
+    assert_int_equal(eif_signature_parse(buf_view(&out), &s, NULL), ERR_OK);
+    assert_int_equal(eif_signature_verify(&s, pcr0, NULL), ERR_OK);
+    buf_reset(&out);
+    sig[3] ^= 1;
+    assert_int_equal(eif_signature_attach(span_str(row->cert), raw, pcr0, &out, &why), ERR_VERIFY);
+    assert_string_equal(why.what, "not a signature of the certificate's key over this image");
+    assert_int_equal(eif_signature_attach(span_str(row->cert),
+                                          SPAN_LIT("\x30\x06\x02\x01\x01\x02\x01\x01"), pcr0, &out,
+                                          &why),
+                     ERR_VERIFY);
+    assert_int_equal(eif_signature_attach(span_str(row->cert), SPAN_EMPTY, pcr0, &out, &why),
+                     ERR_VERIFY);
+    assert_int_equal(out.len, 0);
+}
+
 static void dates(void **state)
 {
     AUTO(eif_signature_clear) struct eif_signature s = EIF_SIGNATURE_NONE;
@@ -190,7 +220,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[2 * ROWS + 4] = {
+    struct CMUnitTest tests[3 * ROWS + 4] = {
         cmocka_unit_test(dates),
         cmocka_unit_test(wrong_key),
         cmocka_unit_test(longest),
@@ -199,8 +229,9 @@ int main(void)
 
     for (size_t i = 0; i < ROWS; i++) {
         void *row = (void *)(uintptr_t)&rows[i];
-        tests[4 + 2 * i] = (struct CMUnitTest){ rows[i].name, verifies, NULL, NULL, row };
-        tests[5 + 2 * i] = (struct CMUnitTest){ rows[i].name, tampered, NULL, NULL, row };
+        tests[4 + 3 * i] = (struct CMUnitTest){ rows[i].name, verifies, NULL, NULL, row };
+        tests[5 + 3 * i] = (struct CMUnitTest){ rows[i].name, tampered, NULL, NULL, row };
+        tests[6 + 3 * i] = (struct CMUnitTest){ rows[i].name, attached, NULL, NULL, row };
     }
     return cmocka_run_group_tests(tests, setup, teardown);
 }

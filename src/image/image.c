@@ -14,9 +14,9 @@ enum {
     ARM64_MAGIC = 0x38, /* booting.rst: "ARM\x64" */
 };
 
-/* Where the init mounts; AWS's builder adds var as well. */
-static const char *const mount_points[] = { "rootfs/dev", "rootfs/proc", "rootfs/run",
-                                            "rootfs/sys", "rootfs/tmp",  "rootfs/var" };
+/* Where the init mounts. AWS's builder adds var as well, where nothing is mounted. */
+static const char *const mount_points[] = { "rootfs/dev", "rootfs/proc", "rootfs/run", "rootfs/sys",
+                                            "rootfs/tmp" };
 
 /* ---- kernel ---- */
 
@@ -131,14 +131,15 @@ static enum err spec_check(const struct image_spec *s, struct why *why)
 
 /* Sign what `e` measures; `section` keeps the bytes that `e` then points to. */
 static enum err sign(struct crypto *cx, struct eif *e, struct span certificate,
-                     const struct signer_key *key, struct buf *section, struct attest_pcrs *pcrs,
-                     struct why *why)
+                     const struct signer_key *key, struct span signature, struct buf *section,
+                     struct attest_pcrs *pcrs, struct why *why)
 {
     AUTO(signer_cert_freep) struct signer_cert *cert = NULL;
 
     enum err r = eif_cert_from_pem(certificate, &cert, why);
     if (r == ERR_OK)
-        r = eif_signature_write(certificate, key, pcrs->value[0], section, why);
+        r = key ? eif_signature_write(certificate, key, pcrs->value[0], section, why)
+                : eif_signature_attach(certificate, signature, pcrs->value[0], section, why);
     if (r == ERR_OK)
         r = eif_pcr8(cx, cert, pcrs);
     if (r == ERR_OK)
@@ -147,8 +148,8 @@ static enum err sign(struct crypto *cx, struct eif *e, struct span certificate,
 }
 
 enum err image_sign(struct crypto *cx, struct span file, struct span certificate,
-                    const struct signer_key *key, struct buf *out, struct attest_pcrs *pcrs,
-                    struct why *why)
+                    const struct signer_key *key, struct span signature, struct buf *out,
+                    struct attest_pcrs *pcrs, struct why *why)
 {
     AUTO(buf_clear) struct buf section = BUF_INIT(EIF_SIGNATURE_MAX);
     struct attest_pcrs p = { 0 };
@@ -158,7 +159,7 @@ enum err image_sign(struct crypto *cx, struct span file, struct span certificate
     if (r == ERR_OK)
         r = eif_measure(cx, &e, &p);
     if (r == ERR_OK)
-        r = sign(cx, &e, certificate, key, &section, &p, why);
+        r = sign(cx, &e, certificate, key, signature, &section, &p, why);
     if (r == ERR_OK)
         r = eif_write(&e, out, why);
     if (r == ERR_OK)
@@ -207,7 +208,7 @@ enum err image_build(struct crypto *cx, const struct image_spec *s, struct buf *
     if (r != ERR_OK)
         return why_fail(why, r, r == ERR_LIMIT ? "the file system is too large" : err_name(r), 0);
     if (s->key)
-        r = sign(cx, &e, s->certificate, s->key, &section, &p, why);
+        r = sign(cx, &e, s->certificate, s->key, SPAN_EMPTY, &section, &p, why);
     if (r == ERR_OK)
         r = eif_write(&e, out, why);
     if (r == ERR_OK)

@@ -51,9 +51,10 @@ MUST_USE enum err image_kernel_check(struct span kernel, bool aarch64, struct wh
 /* Append the version that a bzImage names ("6.12.95"), or "Unknown". */
 MUST_USE enum err image_kernel_version(struct span kernel, struct buf *out);
 
-/* Sign the image `file` anew: replaces a signature that is there. Appends the whole new file. */
+/* Sign the image `file` anew: replaces a signature that is there. Appends the whole new file. With
+ * `key` NULL `signature` is one that was made elsewhere: eif_signature_attach(). */
 MUST_USE enum err image_sign(struct crypto *cx, struct span file, struct span certificate,
-                             const struct signer_key *key, struct buf *out,
+                             const struct signer_key *key, struct span signature, struct buf *out,
                              struct attest_pcrs *pcrs, struct why *why);
 
 #endif

@@ -38,18 +38,6 @@ static void help_option(const struct option_def *d)
     putchar('\n');
 }
 
-static void help(const struct program_def *p)
-{
-    printf("Usage: %s %s\n\n%s\n\nOptions:\n", p->name, p->synopsis, p->summary);
-    for (unsigned i = 0; p->options[i].name; i++)
-        if (p->options[i].help[0])
-            help_option(&p->options[i]);
-    printf("  %-28s %s\n  %-28s %s\n", "-h, --help", "Print this and exit.", "    --version",
-           "Print the version and exit.");
-    if (p->footer)
-        printf("\n%s", p->footer);
-}
-
 /* --NAME, or the one that --NAME=... names; NULL: none. */
 static const struct option_def *find_long(const struct program_def *p, struct span name)
 {
@@ -57,6 +45,19 @@ static const struct option_def *find_long(const struct program_def *p, struct sp
         if (span_is(name, p->options[i].name))
             return &p->options[i];
     return NULL;
+}
+
+static void help(const struct program_def *p)
+{
+    printf("Usage: %s %s\n\n%s\n\nOptions:\n", p->name, p->synopsis, p->summary);
+    for (unsigned i = 0; p->options[i].name; i++)
+        if (p->options[i].help[0])
+            help_option(&p->options[i]);
+    printf("  %-28s %s\n", "-h, --help", "Print this and exit.");
+    if (!find_long(p, SPAN_LIT("version")))
+        printf("  %-28s %s\n", "    --version", "Print the version and exit.");
+    if (p->footer)
+        printf("\n%s", p->footer);
 }
 
 static const struct option_def *find_letter(const struct program_def *p, char letter)
@@ -144,7 +145,7 @@ int options_parse(const struct program_def *p, int argc, char **argv, struct opt
         } else if (is_word(word, "--help", find_letter(p, 'h') ? NULL : "-h")) {
             help(p);
             return 0;
-        } else if (is_word(word, "--version", NULL)) {
+        } else if (is_word(word, "--version", NULL) && !find_long(p, SPAN_LIT("version"))) {
             printf("%s %s\n", p->name, NITROSEAL_VERSION);
             return 0;
         } else {

@@ -40,7 +40,8 @@ struct options {
 };
 
 /* Fill *out from argv and the environment. Returns -1 to carry on, or the status to exit with: 0
- * after --help and --version (printed on stdout), 2 after a usage fault (one line on stderr that
+ * after --help and --version (printed on stdout; an option `version` of the table
+ * goes before ours), 2 after a usage fault (one line on stderr that
  * names it). "--" ends options. --opt=value and --opt value. */
 MUST_USE int options_parse(const struct program_def *p, int argc, char **argv, struct options *out);
 

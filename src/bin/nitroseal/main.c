@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/image_cmd.h"
 #include "bin/nitroseal/policy_cmd.h"
 
 static const struct command {
@@ -15,6 +16,7 @@ static const struct command {
     { "encrypt", cmd_encrypt, "Encrypt and sign a text inside the enclave." },
     { "decrypt", cmd_decrypt, "Decrypt and verify it there." },
     { "attest", cmd_attest, "Fetch the enclave's attestation document and verify it." },
+    { "image", cmd_image, "Enclave images: build, describe, pcr, sign, verify, diff, extract." },
     { "policy", cmd_policy, "Key policies for attested images: generate." },
     { "doctor", cmd_doctor, "Look at every part on the way of a request and say what to do." },
     { "local", cmd_local, "Run everything on this machine, without AWS: up, down, status, kms." },
