@@ -32,11 +32,12 @@ enum err awsconf_endpoint_choose(const struct awsconf_endpoint_in *in, struct aw
     struct awsconf_endpoint e = { .url = SPAN_EMPTY };
     bool ignore = false;
 
-    enum err r = flag_read(in->env_ignore, in->ignore,
-                           "ignore_configured_endpoint_urls is neither true nor false", &ignore, why);
+    enum err r =
+        flag_read(in->env_ignore, in->ignore,
+                  "ignore_configured_endpoint_urls is neither true nor false", &ignore, why);
     if (r == ERR_OK)
-        r = flag_read(in->env_fips, in->fips, "use_fips_endpoint is neither true nor false", &e.fips,
-                      why);
+        r = flag_read(in->env_fips, in->fips, "use_fips_endpoint is neither true nor false",
+                      &e.fips, why);
     if (r == ERR_OK)
         r = flag_read(in->env_dualstack, in->dualstack,
                       "use_dualstack_endpoint is neither true nor false", &e.dualstack, why);

@@ -1,4 +1,5 @@
-/* endpoint.h - which endpoint of a service is meant: what environment and profile say, in AWS's order.
+/* endpoint.h - which endpoint of a service is meant: what environment and profile say, in AWS's
+ * order.
  *
  * Source: credentials reference section 5 (order, what is ignored, what does not go together) and
  * section 6 (flags). Pure: the caller reads environment and files.

@@ -30,7 +30,7 @@ static void help_option(const struct option_def *d)
 
     if (d->arg && n > 0 && (size_t)n < sizeof left)
         snprintf(left + n, sizeof left - (size_t)n, " %s", d->arg);
-    printf("  %-28s %s", left, d->help);
+    printf("  %-27s  %s", left, d->help); /* two blanks end the value, for tools that read this */
     if (d->env)
         printf(" [env %s]", d->env);
     if (d->fallback)
