@@ -1,6 +1,8 @@
 /* policy.c - a compiled policy's answer to one request. */
 #include "policy/compiled.h"
 #include "policy/pattern.h"
+#include "policy/registers.h"
+#include "policy/words.h"
 
 static bool list_matches(const struct policy *p, const struct policy_list *list, struct span text,
                          bool ignore_case, const struct policy_request *rq)
@@ -162,4 +164,40 @@ void policy_evaluate(const struct policy *p, const struct policy_request *rq,
     if (v.answer == POLICY_ALLOW || v.answer == POLICY_DENY)
         v.nearest = (struct policy_finding){ .statement = 0 };
     *out = v;
+}
+
+static void tell_registers(const struct policy *p, size_t i, const struct policy_request *rq,
+                           policy_register_fn *emit, void *arg)
+{
+    const struct policy_statement *st = &p->statements[i];
+    unsigned pcr;
+
+    for (size_t k = 0; k < st->n_conditions; k++) {
+        const struct policy_condition *c = &st->conditions[k];
+        const struct policy_fact *fact = policy_fact_find(rq, c->key);
+        if (policy_register_of(c->key, &pcr) == POLICY_REGISTER_NONE)
+            continue;
+        const struct policy_register r = {
+            .statement = (unsigned)i + 1,
+            .sid = st->sid,
+            .allows = st->allows,
+            .op = c->op->name,
+            .key = c->key,
+            .wanted = c->values.items,
+            .n_wanted = c->values.n,
+            .got = fact && fact->n_values ? fact->values[0] : SPAN_EMPTY,
+            .holds = condition_holds(p, c, rq),
+        };
+        emit(arg, &r);
+    }
+}
+
+void policy_registers(const struct policy *p, const struct policy_request *rq,
+                      policy_register_fn *emit, void *arg)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        struct match m = statement_match(p, &p->statements[i], rq);
+        if (m.miss == POLICY_MISS_NONE || m.miss >= POLICY_MISS_CONDITION)
+            tell_registers(p, i, rq, emit, arg);
+    }
 }

@@ -231,6 +231,134 @@ def refusals():
     check(got == 0 and "0" * 96 in out, "zero PCRs where they are wanted", err)
 
 
+def write(name, doc):
+    path = os.path.join(folder, name)
+    with open(path, "w") as f:
+        f.write(doc if isinstance(doc, str) else json.dumps(doc, indent=1))
+    return path
+
+
+def policy(*argv, **kw):
+    return lib.run("nitroseal", "policy", *argv, **kw)
+
+
+def lint():
+    good = write("good.json", generate("--image", image_file("one", image("one")))[1])
+    status, out, err = policy("lint", good)
+    check(status == 0 and out.startswith("note administrator, statement 1") and not err, "lint: what generate writes has a note only", status, out, err)
+    bad = write("bad.json", {"Version": "2012-10-17", "Statement": [
+        {"Sid": "open", "Effect": "Allow", "Principal": {"AWS": app.arn}, "Action": "kms:*", "Resource": "*"}]})
+    status, out, err = policy("lint", bad)
+    check(status == 5 and out.startswith('error unattested-use, statement 1 "open": ') and "    do: " in out, "lint: an open key is an error, with reason and remedy", status, out)
+    status, out, err = policy("lint", "--json", bad)
+    found = json.loads(out)["findings"]
+    check(status == 5 and found[0]["severity"] == "error" and found[0]["id"] == "unattested-use" and found[0]["statement"] == 1
+          and found[0]["sid"] == "open" and found[0]["detail"] == "kms:Decrypt" and found[0]["fix"], "lint --json", found)
+    warned = write("warned.json", generate("--image", image_file("one", image("one")), "--no-belt")[1])
+    check([policy("lint", warned)[0], policy("lint", "--strict", warned)[0]] == [0, 5], "lint: warnings count with --strict only")
+    with open(good) as f:
+        status, out, err = policy("lint", "-", stdin=f.read())
+    check(status == 0, "lint: from standard input", err)
+    status, out, err = policy("lint", write("broken.json", '{"Version":"2012-10-17",\n "Statement":[{"Effect":"Alow"}]}'))
+    check(status == 6 and "line 2, column 25 (statement 1): Effect is neither Allow nor Deny" in err and not out, "lint: where a document is broken", status, err)
+    status, out, err = policy("lint", write("long.json", " " * 32769))
+    check(status == 6 and "32768" in err, "lint: longer than a key policy may be", status, err)
+    user = write("user.json", generate("--image", image_file("one", image("one")), "--kind", "user")[1])
+    check(policy("lint", "--identity", user)[0] == 0 and policy("lint", user)[0] == 6, "lint: an identity policy by --identity only")
+    status, out, err = policy("lint", "--rules", "--json")
+    rules = json.loads(out)
+    check(status == 0 and len(rules) > 40 and len({r["id"] for r in rules}) == len(rules), "lint --rules", len(rules))
+    check(policy("lint")[0] == 2 and policy("lint", good + "x")[0] == 6, "lint: no file, no such file")
+
+
+def explain():
+    one, two = image("one"), image("two")
+    path, other_path = image_file("one", one), image_file("two", two)
+    key = write("key.json", generate("--image", path)[1])
+    who = ("--principal", app.arn)
+    arn = "arn:aws:kms:us-east-1:111122223333:key/0d1c3d52-0ec1-4d8c-8b4f-1b2d3e4f5a6b"
+    status, out, err = policy("explain", *who, "--image", path, key)
+    check(status == 0 and out.startswith('allowed: key policy: allowed by statement 2 "Use by attested image 1"') and "PCR1 is as in the policy" in out,
+          "explain: the image is allowed, by its statement", status, out, err)
+    status, out, err = policy("explain", *who, "--pcr", "0=" + one[0].hex(), "--pcr", "1=" + two[1].hex(), "--pcr", "2=" + one[2].hex(), key)
+    check(status == 4 and "fails on StringEqualsIgnoreCase kms:RecipientAttestation:PCR1" in out and "KMS would say: User: " in out
+          and f"PCR1 differs: the call has {two[1].hex()}, the policy {one[1].hex()}" in out and "PCR0 is as" in out,
+          "explain: which PCR differs, and both values", status, out)
+    status, out, err = policy("explain", "--json", *who, "--key", arn, key)
+    said = json.loads(out)
+    check(status == 4 and said["decision"] == "denied" and said["explicit"] and said["statement"] == 3 and said["by"] == "key policy"
+          and not said["attested"] and said["registers"][0]["request"] is None, "explain --json: unattested, denied by the belt", said)
+    check(said["message"] == f"User: {app.arn} is not authorized to perform: kms:Decrypt on resource: {arn} with an explicit deny in a resource-based policy",
+          "explain: KMS's own words", said["message"])
+    made = created(open(key).read())
+    try:
+        kms.call(app, "GenerateDataKey", KeyId=made, KeySpec="AES_256")
+        wire = ""
+    except lib.KmsError as e:
+        wire = e.message
+    said = json.loads(policy("explain", "--json", *who, "--operation", "GenerateDataKey", "--key", made, key)[1])
+    check(said["message"] == wire, "explain: word for word what the local KMS answers", said["message"], wire)
+    line = [l for l in server.text().splitlines() if "explanation" in l][-1]
+    check(json.dumps(said["explanation"])[1:-1].replace('\\"', '') in line.replace('\\"', ''), "and what it writes into its log", said["explanation"], line)
+    saved = os.path.join(folder, "document")
+    with open(saved, "wb") as f:
+        f.write(document(public, one))
+    check(policy("explain", *who, "--document", saved, key)[0] == 6, "explain: QEMU's document is none of AWS's")
+    account = write("account.json", {"Statement": {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "kms:*", "Resource": "*"}})
+    may = write("may.json", {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*",
+                             "Condition": {"StringEquals": {"kms:EncryptionContext:app": "demo"}, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}})
+    here, there = ("--fact", "aws:SourceIp=10.1.2.3"), ("--fact", "aws:SourceIp=192.0.2.1")
+    demo = ("--context", "app=demo")
+    results = [policy("explain", *who, *x, account)[0] for x in ((), ("--identity", may, *demo, *here), ("--identity", may, *here), ("--identity", may, *demo, *there))]
+    check(results == [4, 0, 4, 4], "explain: the account's policy needs IAM's, with context and address", results)
+    grant = write("grant.json", {"GranteePrincipal": other.arn, "Operations": ["Decrypt"], "Constraints": {"EncryptionContextSubset": {"app": "demo"}}})
+    asked = [policy("explain", "--principal", p, "--grant", grant, *x, account) for p, x in ((other.arn, demo), (other.arn, ()), (power.arn, demo))]
+    check([a[0] for a in asked] == [0, 4, 4] and "allowed by grant 1" in asked[0][1], "explain: a grant, with its constraint", asked)
+    check(policy("explain", "--principal", "ec2.amazonaws.com", write("service.json", {"Statement": {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+          "Action": "kms:Decrypt", "Resource": "*"}}))[0] == 0, "explain: a service")
+    check(policy("explain", *who, "--operation", "GenerateRandom", "--identity", may)[0] == 4, "explain: an operation without a key asks identity policies only")
+    status, out, err = policy("explain", *who, "--operation", "Sign", "--image", path, key)
+    check(status == 4 and "takes no attestation document" in out, "explain: an operation that is not attested", out)
+    for name, status, argv in (("nobody", 2, (key,)), ("an odd principal", 2, ("--principal", "me", key)), ("an odd operation", 2, (*who, "--operation", "Open", key)),
+                               ("no policy", 2, who), ("image and PCR", 2, (*who, "--image", path, "--pcr", "0=" + "11" * 48, key)),
+                               ("a fact without a value", 2, (*who, "--fact", "aws:SourceIp", key)), ("no image", 6, (*who, "--image", path + "x", key)),
+                               ("context for Sign", 2, (*who, "--operation", "Sign", *demo, key)), ("an odd grant", 6, (*who, "--grant", key, key)),
+                               ("a key that is no ARN", 2, (*who, "--key", "x", key))):
+        got, out, err = policy("explain", *argv)
+        check(got == status and err and not out, "explain: refused: " + name, got, out, err)
+
+
+def differences():
+    a = json.loads(generate("--image", image_file("one", image("one")))[1])
+    b = json.loads(generate("--image", image_file("two", image("two")))[1])
+    before, after = write("before.json", a), write("after.json", b)
+    shuffled = write("shuffled.json", {"Statement": a["Statement"][::-1], "Version": a["Version"]})
+    status, out, err = policy("diff", before, shuffled)
+    check(status == 0 and not out and not err, "diff: another order is no change", status, out)
+    status, out, err = policy("diff", before, after)
+    lines = out.splitlines()
+    check(status == 1 and len(lines) == 8 and all("RecipientAttestation:PCR" in l for l in lines)
+          and f"+ statement 2 \"Use by attested image 1\": StringEqualsIgnoreCase kms:RecipientAttestation:PCR2 {image('two')[2].hex()}" in lines,
+          "diff: the PCRs of another image, and nothing else", out)
+    b["Statement"][1]["Principal"]["AWS"] = other.arn
+    b["Statement"][1]["Action"].append("kms:DeriveSharedSecret")
+    b["Statement"].pop(0)
+    status, out, err = policy("diff", "--json", before, write("after.json", b))
+    changes = json.loads(out)["changes"]
+    told = {(c["change"], c["part"], c["value"]) for c in changes}
+    check(status == 1 and {("removed", "Principal", app.arn), ("added", "Principal", other.arn), ("added", "Action", "kms:DeriveSharedSecret"),
+                           ("removed", "Statement", "Allow"), ("removed", "Action", "kms:PutKeyPolicy")} <= told, "diff --json: principals, actions, a statement", changes)
+    check(policy("diff", before)[0] == 2 and policy("diff", before, before + "x")[0] == 6, "diff: one file, no such file")
+
+
+def chinese():
+    path = write("zh.json", {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}})
+    status, out, err = policy("lint", path, env={"LANG": "zh_CN.UTF-8"})
+    check(status == 5 and "错误 unattested-use" in out and "any principal" not in out and "without" not in out, "lint in Chinese", out)
+    status, out, err = policy("explain", "--principal", app.arn, path, env={"LANG": "zh_CN.UTF-8"})
+    check(status == 0 and out.startswith("允许"), "explain in Chinese", out)
+
+
 one_image()
 belt()
 roll_out()
@@ -238,5 +366,9 @@ parent_and_signer()
 from_an_eif()
 identity()
 refusals()
+lint()
+explain()
+differences()
+chinese()
 check(server.stop() == 0, "the local KMS ends by SIGTERM")
 lib.plan()

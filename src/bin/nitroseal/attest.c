@@ -149,7 +149,7 @@ static enum err from_base64(struct span text, struct buf *out)
     return r == ERR_OK ? base64_parse(buf_view(&packed), out, NULL) : r;
 }
 
-static int read_saved(const char *path, struct buf *out, struct cli_fault *f)
+int attest_document_read(const char *path, struct buf *out, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf text = BUF_INIT(DOCUMENT_TEXT_MAX);
     struct why why = { 0 };
@@ -235,7 +235,7 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
     if (status == CLI_OK)
         status = attest_root_read(o, cx, &q, &in.root_der, f);
     if (status == CLI_OK)
-        status = saved ? read_saved(saved, &in.document, f)
+        status = saved ? attest_document_read(saved, &in.document, f)
                        : attest_fetch(e, buf_view(&in.nonce), &in.document, f);
     if (status == CLI_OK)
         status = save(o, buf_view(&in.document), f);

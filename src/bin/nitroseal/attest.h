@@ -50,4 +50,7 @@ MUST_USE enum err attest_lines_write(const struct attest_verified *v,
 MUST_USE enum err attest_json_write(const struct attest_verified *v,
                                     const struct attest_question *q, struct buf *out);
 
+/* A saved document, binary or base64. CLI_OK, CLI_FILE. */
+MUST_USE int attest_document_read(const char *path, struct buf *out, struct cli_fault *f);
+
 #endif

@@ -17,7 +17,7 @@ static const struct command {
     { "decrypt", cmd_decrypt, "Decrypt and verify it there." },
     { "attest", cmd_attest, "Fetch the enclave's attestation document and verify it." },
     { "image", cmd_image, "Enclave images: build, describe, pcr, sign, verify, diff, extract." },
-    { "policy", cmd_policy, "Key policies for attested images: generate." },
+    { "policy", cmd_policy, "Key policies for attested images: generate, lint, explain, diff." },
     { "doctor", cmd_doctor, "Look at every part on the way of a request and say what to do." },
     { "local", cmd_local, "Run everything on this machine, without AWS: up, down, status, kms." },
 };

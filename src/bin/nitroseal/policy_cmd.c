@@ -9,6 +9,10 @@ static const struct {
     const char *help;
 } commands[] = {
     { "generate", cmd_policy_generate, "Write the policies that let an image use a key." },
+    { "lint", cmd_policy_lint, "Say what is wrong or weak about a policy, and what to do." },
+    { "explain", cmd_policy_explain,
+      "Say whether a call would be allowed, by which statement, and which PCR differs." },
+    { "diff", cmd_policy_diff, "Say what changed from one policy to another." },
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };

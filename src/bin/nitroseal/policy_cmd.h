@@ -23,7 +23,17 @@ MUST_USE int policy_pcrs_read(const struct options *o, struct attest_pcrs *out,
 /* "-" is standard input. CLI_OK, CLI_FILE. */
 MUST_USE int policy_file_read(const char *path, struct buf *out, struct cli_fault *f);
 
+/* Read and parse; a fault is told with line and column. Over KMS's quota is a fault as well.
+ * CLI_OK, CLI_FILE. */
+MUST_USE int policy_load(const char *path, enum policy_use use, struct policy **out,
+                         struct cli_fault *f);
+/* Append for a line of text: control characters become '?'. */
+MUST_USE enum err policy_put_clean(struct buf *out, struct span text);
+
 int cmd_policy(int argc, char **argv);
 int cmd_policy_generate(int argc, char **argv);
+int cmd_policy_lint(int argc, char **argv);
+int cmd_policy_explain(int argc, char **argv);
+int cmd_policy_diff(int argc, char **argv);
 
 #endif

@@ -102,3 +102,35 @@ int policy_image_read(struct crypto *cx, const char *path, struct attest_pcrs *o
         *out = made;
     return status;
 }
+
+int policy_load(const char *path, enum policy_use use, struct policy **out, struct cli_fault *f)
+{
+    AUTO(buf_clear) struct buf text = BUF_INIT(POLICY_FILE_MAX_BYTES);
+    struct policy_fault why = { .what = NULL };
+    int status = policy_file_read(path, &text, f);
+
+    if (status != CLI_OK)
+        return status;
+    enum err r = policy_parse_at(buf_view(&text), use, out, &why);
+    if (r == ERR_OK)
+        return CLI_OK;
+    if (r == ERR_LIMIT)
+        return cli_fault_set(f, CLI_FILE, _("%s is longer than the %d bytes of a key policy"), path,
+                             POLICY_MAX_BYTES);
+    if (r != ERR_MALFORMED)
+        return cli_fault_set(f, CLI_FAILED, "%s: %s", path, err_name(r));
+    struct policy_position pos = policy_position_of(buf_view(&text), why.at);
+    if (why.statement)
+        return cli_fault_set(f, CLI_FILE, _("%s: line %u, column %u (statement %u): %s"), path,
+                             pos.line, pos.column, why.statement, why.what);
+    return cli_fault_set(f, CLI_FILE, _("%s: line %u, column %u: %s"), path, pos.line, pos.column,
+                         why.what);
+}
+
+enum err policy_put_clean(struct buf *out, struct span text)
+{
+    size_t before = out->len;
+
+    cli_append_clean(out, text);
+    return out->len >= before + text.len || text.len == 0 ? ERR_OK : ERR_LIMIT;
+}
