@@ -111,6 +111,11 @@ static int make_identity(struct service *s, uint64_t *keygen_ns)
     enum err r = job->result;
     struct why why = job->why;
     enclave_document_end(s->enclave, job, service_now(s));
+    if (r == ERR_UNSUPPORTED) /* an algorithm that no NSM of AWS's names */
+        return fail(EXIT_VERIFY,
+                    "the NSM's attestation document is not signed as AWS's are; QEMU's NSM, for "
+                    "tests, needs --nsm-check none",
+                    s->set->nsm, &why);
     if (r == ERR_VERIFY)
         return fail(EXIT_VERIFY,
                     s->set->root_file
