@@ -37,6 +37,7 @@ MUST_USE int cli_enclave_read(const struct options *o, struct cli_enclave *out);
 struct cli_credentials {
     struct secret secret_access_key, session_token;
     struct buf access_key_id;
+    int64_t expires_s; /* unix; 0: not known, or never */
 };
 void cli_credentials_clear(struct cli_credentials *c);
 /* Environment, shared files, credential_process, container endpoint, IMDSv2 (credentials reference

@@ -51,7 +51,9 @@ int cred_take_fetched(const struct awscred *c, const char *from, struct cli_cred
                              _("the AWS credentials from %s have expired: is this machine's clock "
                                "right?"),
                              from);
-    return cred_take(c->access_key_id, c->secret_access_key, c->session_token, out, f);
+    int status = cred_take(c->access_key_id, c->secret_access_key, c->session_token, out, f);
+    out->expires_s = c->expires_s;
+    return status;
 }
 
 static struct span variable(const char *name)

@@ -1,10 +1,12 @@
 #include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/lines.h"
 #include "bin/nitroseal/triple.h"
 #include "io/sys.h"
 
 static const struct option_def options[] = {
     CLI_ENCLAVE_OPTIONS,
     CLI_PROFILE_OPTION,
+    CLI_LINES_OPTIONS,
     { "encrypted", 0, "BASE64", NULL, NULL, "The ENCRYPTED value." },
     { "signature", 0, "BASE64", NULL, NULL, "The SIGNATURE value." },
     { "ciphertext-blob", 0, "BASE64", NULL, NULL, "The CIPHERTEXT_BLOB value." },
@@ -105,11 +107,47 @@ static int report(const struct options *o, const struct cli_exchange *x, struct 
                                        "(--allow-invalid-signature prints it)"));
 }
 
+static int ask(const struct cli_enclave *e, const struct triple *t,
+               const struct proto_credentials *cred, struct cli_exchange *x, struct cli_fault *f)
+{
+    AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    enum err r =
+        proto_decrypt_write(&request, cred, t->encrypted, t->signature, t->ciphertext_blob);
+
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), err_name(r));
+    return cli_ask(e, PROTO_DECRYPT, buf_view(&request), x, f);
+}
+
+/* A seed message as an object on one line, as `encrypt --lines` writes it. */
+static int run_line(const struct options *o, const struct cli_enclave *e, struct span line,
+                    const struct proto_credentials *cred, struct buf *out, struct cli_exchange *x,
+                    struct cli_fault *f)
+{
+    AUTO(buf_clear) struct buf scratch = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    struct triple t = { .encrypted = SPAN_EMPTY };
+    struct why why = { 0 };
+
+    if (triple_parse(line, &scratch, &t, &why) != ERR_OK)
+        return cli_fault_set(f, CLI_FILE, "%s", why.what);
+    int status = ask(e, &t, cred, x, f);
+    if (status != CLI_OK)
+        return status;
+    bool valid = x->answer.signature_valid;
+    if (!valid && !option_flag(o, "allow-invalid-signature"))
+        return cli_fault_set(f, CLI_UNVERIFIED, "%s",
+                             _("the signature does not match the text: nothing printed "
+                               "(--allow-invalid-signature prints it)"));
+    enum err r = answer_write(&x->answer, true, true, out);
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
+    return CLI_OK;
+}
+
 static int run(const struct options *o, const struct cli_enclave *e, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf text = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(buf_clear) struct buf scratch = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
-    AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(buf_clear) struct buf out = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
     AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
@@ -122,10 +160,7 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
     if (status != CLI_OK)
         return status;
     struct proto_credentials view = cli_credentials_view(&cred);
-    enum err r = proto_decrypt_write(&request, &view, t.encrypted, t.signature, t.ciphertext_blob);
-    if (r != ERR_OK)
-        return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), err_name(r));
-    status = cli_ask(e, PROTO_DECRYPT, buf_view(&request), &x, f);
+    status = ask(e, &t, &view, &x, f);
     return status == CLI_OK ? report(o, &x, &out, f) : status;
 }
 
@@ -141,8 +176,14 @@ int cmd_decrypt(int argc, char **argv)
     status = cli_enclave_read(&o, &e);
     if (status != CLI_OK)
         return status;
-    status = run(&o, &e, &f);
+    bool lines = option_flag(&o, "lines");
+    bool values = option_text(&o, "encrypted") || option_text(&o, "signature") ||
+                  option_text(&o, "ciphertext-blob");
+    if (lines && (o.n_args > 0 || values))
+        status = cli_fault_set(&f, CLI_USAGE, _("--lines reads standard input: no arguments"));
+    else
+        status = lines ? lines_run(&o, &e, run_line, &f) : run(&o, &e, &f);
     /* With --json the answer to a false signature is on stdout already. */
     bool answered = status == CLI_UNVERIFIED && f.json.len == 0;
-    return status == CLI_OK ? CLI_OK : cli_fault_print(&o, &f, e.json && !answered);
+    return status == CLI_OK ? CLI_OK : cli_fault_print(&o, &f, e.json && !answered && !lines);
 }

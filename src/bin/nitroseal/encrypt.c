@@ -1,10 +1,12 @@
 #include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/lines.h"
 #include "bin/nitroseal/triple.h"
 #include "io/sys.h"
 
 static const struct option_def options[] = {
     CLI_ENCLAVE_OPTIONS,
     CLI_PROFILE_OPTION,
+    CLI_LINES_OPTIONS,
     { 0 },
 };
 
@@ -29,10 +31,6 @@ static int read_text(const struct options *o, struct buf *out, struct cli_fault 
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FILE, _("cannot read the text: %s"),
                              why.what ? why.what : err_name(r));
-    if (!span_is_utf8(buf_view(out)))
-        return cli_fault_set(f, CLI_FILE,
-                             _("the text is not UTF-8: the seed protocol carries "
-                               "text only"));
     return CLI_OK;
 }
 
@@ -76,10 +74,39 @@ static enum err lines_write(const struct proto_answer *a, struct buf *out)
     return r == ERR_OK ? triple_write(out, &t) : r;
 }
 
+static int ask(const struct cli_enclave *e, struct span text, const struct proto_credentials *cred,
+               struct cli_exchange *x, struct cli_fault *f)
+{
+    AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+
+    if (!span_is_utf8(text))
+        return cli_fault_set(f, CLI_FILE,
+                             _("the text is not UTF-8: the seed protocol carries "
+                               "text only"));
+    enum err r = proto_encrypt_write(&request, cred, text);
+    if (r != ERR_OK)
+        return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), err_name(r));
+    return cli_ask(e, PROTO_ENCRYPT, buf_view(&request), x, f);
+}
+
+static int run_line(const struct options *o, const struct cli_enclave *e, struct span line,
+                    const struct proto_credentials *cred, struct buf *out, struct cli_exchange *x,
+                    struct cli_fault *f)
+{
+    int status = ask(e, line, cred, x, f);
+
+    (void)o;
+    if (status != CLI_OK)
+        return status;
+    enum err r = json_write(&x->answer, out);
+    return r == ERR_OK
+               ? CLI_OK
+               : cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
+}
+
 static int run(const struct options *o, const struct cli_enclave *e, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf text = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
-    AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(buf_clear) struct buf out = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
     AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
@@ -91,13 +118,10 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
     if (status != CLI_OK)
         return status;
     struct proto_credentials view = cli_credentials_view(&cred);
-    enum err r = proto_encrypt_write(&request, &view, buf_view(&text));
-    if (r != ERR_OK)
-        return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), err_name(r));
-    status = cli_ask(e, PROTO_ENCRYPT, buf_view(&request), &x, f);
+    status = ask(e, buf_view(&text), &view, &x, f);
     if (status != CLI_OK)
         return status;
-    r = e->json ? json_write(&x.answer, &out) : lines_write(&x.answer, &out);
+    enum err r = e->json ? json_write(&x.answer, &out) : lines_write(&x.answer, &out);
     if (r == ERR_MALFORMED)
         return cli_fault_set(f, CLI_FAILED, _("the answer is not of the seed protocol: %s"),
                              "base64");
@@ -118,6 +142,10 @@ int cmd_encrypt(int argc, char **argv)
     status = cli_enclave_read(&o, &e);
     if (status != CLI_OK)
         return status;
-    status = run(&o, &e, &f);
-    return status == CLI_OK ? CLI_OK : cli_fault_print(&o, &f, e.json);
+    bool lines = option_flag(&o, "lines");
+    if (lines && o.n_args > 0)
+        status = cli_fault_set(&f, CLI_USAGE, _("--lines reads standard input: no arguments"));
+    else
+        status = lines ? lines_run(&o, &e, run_line, &f) : run(&o, &e, &f);
+    return status == CLI_OK ? CLI_OK : cli_fault_print(&o, &f, e.json && !lines);
 }
