@@ -2,14 +2,26 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 enum { READ_PIECE = 1 << 20 };
 
-static void archive_freep(struct archive **a)
+/* An open archive. libarchive converts the names of pax headers, which are UTF-8, to the locale's
+ * character set; so while it works the locale is C.UTF-8, whatever the user's is. */
+struct reader {
+    struct archive *a;
+    locale_t utf8, before;
+};
+
+static void reader_close(struct reader *r)
 {
-    (void)archive_read_free(*a);
+    (void)archive_read_free(r->a);
+    if (r->utf8) {
+        (void)uselocale(r->before);
+        freelocale(r->utf8);
+    }
 }
 
 MUST_USE static enum err fail(struct tree_why *why, enum err r, const char *what, struct span path)
@@ -29,20 +41,22 @@ bool unpack_is_mounted_over(struct span path)
 
 static const char not_tar[] = "not a tar archive (plain, gzip or zstd), or damaged";
 
-/* libarchive looks at the first bytes here and now. */
-static enum err archive_open(struct span tar, struct archive **out, struct tree_why *why)
+static enum err reader_open(struct span tar, struct reader *r, struct tree_why *why)
 {
-    struct archive *a = archive_read_new();
-
-    *out = a;
-    if (!a)
+    r->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (!r->utf8)
+        return fail(why, ERR_UNSUPPORTED, "this system has no locale C.UTF-8", SPAN_EMPTY);
+    r->before = uselocale(r->utf8);
+    r->a = archive_read_new();
+    if (!r->a)
         return fail(why, ERR_NOMEM, "memory", SPAN_EMPTY);
-    if (archive_read_support_format_tar(a) != ARCHIVE_OK ||
-        archive_read_support_format_empty(a) != ARCHIVE_OK ||
-        archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
-        archive_read_support_filter_zstd(a) != ARCHIVE_OK)
+    if (archive_read_support_format_tar(r->a) != ARCHIVE_OK ||
+        archive_read_support_format_empty(r->a) != ARCHIVE_OK ||
+        archive_read_support_filter_gzip(r->a) != ARCHIVE_OK ||
+        archive_read_support_filter_zstd(r->a) != ARCHIVE_OK)
         return fail(why, ERR_UNSUPPORTED, "libarchive lacks gzip or zstd", SPAN_EMPTY);
-    if (archive_read_open_memory(a, tar.len ? (const void *)tar.ptr : "", tar.len) != ARCHIVE_OK)
+    /* It looks at the first bytes here and now. */
+    if (archive_read_open_memory(r->a, tar.len ? (const void *)tar.ptr : "", tar.len) != ARCHIVE_OK)
         return fail(why, ERR_MALFORMED, not_tar, SPAN_EMPTY);
     return ERR_OK;
 }
@@ -201,17 +215,17 @@ static enum err next_entry(struct archive *a, struct archive_entry **e, bool *en
 
 enum err unpack_tree(struct span tar, bool layer, struct tree *t, struct tree_why *why)
 {
-    AUTO(archive_freep) struct archive *a = NULL;
+    AUTO(reader_close) struct reader in = { 0 };
     struct archive_entry *e = NULL;
     bool end = false;
 
-    enum err r = archive_open(tar, &a, why);
+    enum err r = reader_open(tar, &in, why);
     while (r == ERR_OK) {
-        r = next_entry(a, &e, &end, why);
+        r = next_entry(in.a, &e, &end, why);
         if (r == ERR_OK && end)
             return r;
         if (r == ERR_OK)
-            r = entry_take(a, e, layer, t, why);
+            r = entry_take(in.a, e, layer, t, why);
     }
     return r;
 }
@@ -227,21 +241,21 @@ static bool is_member(struct archive_entry *e, const char *name)
 
 enum err unpack_member(struct span tar, const char *name, struct buf *out, struct tree_why *why)
 {
-    AUTO(archive_freep) struct archive *a = NULL;
+    AUTO(reader_close) struct reader in = { 0 };
     struct archive_entry *e = NULL;
     size_t before = out->len;
     bool end = false;
 
-    enum err r = archive_open(tar, &a, why);
+    enum err r = reader_open(tar, &in, why);
     while (r == ERR_OK) {
-        r = next_entry(a, &e, &end, why);
+        r = next_entry(in.a, &e, &end, why);
         if (r != ERR_OK)
             return r;
         if (end)
             return fail(why, ERR_IO, "not in the archive", span_str(name));
         if (!is_member(e, name))
             continue;
-        r = data_read(a, out);
+        r = data_read(in.a, out);
         if (r == ERR_OK)
             return r;
         buf_truncate(out, before);

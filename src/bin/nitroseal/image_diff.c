@@ -192,7 +192,7 @@ static void pcr_text(const struct attest_pcrs *p, unsigned i,
     if (p->present & UINT32_C(1) << i)
         hex_write(SPAN_ARRAY(p->value[i]), out);
     else
-        strcpy(out, "-");
+        snprintf(out, 2, "-");
 }
 
 static void pcrs_diff(const struct attest_pcrs *a, const struct attest_pcrs *b, struct buf *out)
@@ -203,6 +203,8 @@ static void pcrs_diff(const struct attest_pcrs *a, const struct attest_pcrs *b, 
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         pcr_text(a, shown[i], x);
         pcr_text(b, shown[i], y);
+        if (x[0] == '-' && y[0] == '-')
+            continue;
         enum err r = strcmp(x, y) == 0 ? buf_printf(out, _("PCR%u: the same\n"), shown[i])
                                        : buf_printf(out, _("PCR%u: differs\n    - %s\n    + %s\n"),
                                                     shown[i], x, y);
