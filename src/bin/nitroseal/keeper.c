@@ -5,7 +5,7 @@
 #include "io/sys.h"
 
 enum {
-    AHEAD_PAUSE_S = 30,  /* between fetches while the old ones are good */
+    AHEAD_PAUSE_S = 30,   /* between fetches while the old ones are good */
     RETRY_FIRST_MS = 250, /* and while they are not; doubled each time */
     RETRY_DOUBLINGS = 4,
     MS_PER_S = 1000,
@@ -39,8 +39,8 @@ void keeper_expired(struct keeper *k, uint64_t generation)
 
 static bool is_good(const struct keeper *k)
 {
-    return !k->expired_by_kms && awscred_age_of(k->current.expires_s, clock_wall_ms() / MS_PER_S,
-                                                0) != AWSCRED_EXPIRED;
+    return !k->expired_by_kms &&
+           awscred_age_of(k->current.expires_s, clock_wall_ms() / MS_PER_S, 0) != AWSCRED_EXPIRED;
 }
 
 static uint64_t pause_ns(const struct keeper *k)
@@ -91,9 +91,9 @@ static void fetch(struct keeper *k)
 
 static int copy(const struct keeper *k, struct cli_credentials *out, struct cli_fault *f)
 {
-    int status = cred_take(buf_view(&k->current.access_key_id),
-                           secret_view(&k->current.secret_access_key),
-                           secret_view(&k->current.session_token), out, f);
+    int status =
+        cred_take(buf_view(&k->current.access_key_id), secret_view(&k->current.secret_access_key),
+                  secret_view(&k->current.session_token), out, f);
 
     out->expires_s = k->current.expires_s;
     return status;

@@ -16,11 +16,11 @@ struct keeper {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct cli_credentials current;
-    uint64_t generation;   /* 0: none yet */
-    bool expired_by_kms;   /* it says so of `current` */
+    uint64_t generation; /* 0: none yet */
+    bool expired_by_kms; /* it says so of `current` */
     bool fetching;
-    uint64_t asked_ns; /* when the last fetch ended */
-    unsigned failures; /* fetches in a row */
+    uint64_t asked_ns;    /* when the last fetch ended */
+    unsigned failures;    /* fetches in a row */
     struct cli_fault why; /* of the last one that failed */
 };
 

@@ -60,6 +60,16 @@ static int fail(const char *text, const char *detail)
     return 1;
 }
 
+/* Printable ASCII: names of other scripts have such a form too (RFC 5890 section 2.3.2.1), and the
+ * allowlist is compared byte for byte. */
+static bool is_ascii(const char *host)
+{
+    for (const char *p = host; *p; p++)
+        if (*p <= ' ' || *p == 0x7f)
+            return false;
+    return *host != '\0';
+}
+
 static int take_target(const struct options *o, uint32_t cid, const char *const args[static 3],
                        struct target *out)
 {
@@ -73,6 +83,10 @@ static int take_target(const struct options *o, uint32_t cid, const char *const 
         return fail("Bad vsock setting", why.what);
     if (span_to_u64(span_str(args[2]), UINT16_MAX, &port) != ERR_OK)
         return fail("Remote port is not valid", NULL);
+    if (!is_ascii(args[1]))
+        return fail("Remote address is not valid",
+                    "letters outside ASCII are written in their xn-- form (IDNA), here and in the "
+                    "allowlist");
     out->host = args[1];
     out->port = (uint16_t)port;
     return 0;

@@ -36,6 +36,10 @@ with_list() { # TEXT-OF-LIST ERROR
 refused 1 'Error: "Local port is not valid"' x localhost 443
 refused 1 'Error: "Local port is not valid"' 4294967296 localhost 443
 refused 1 'Error: "Remote port is not valid"' 8000 localhost 65536
+ascii='Error: "Remote address is not valid: letters outside ASCII are written in their xn-- form (IDNA), here and in the allowlist"'
+refused 1 "$ascii" 8000 kms.münchen.example 443
+refused 1 "$ascii" 8000 'kms. example' 443
+refused 1 "$ascii" 8000 '' 443
 refused 1 'Error: "Number of workers must not be 0"' -w 0 8000 localhost 443
 refused 1 'Error: "Number of workers is not valid"' --num_workers=four 8000 localhost 443
 refused 1 'Error: "Error at checking the allowlist: the address is of the other IP version"' -6 8000 127.0.0.1 1
@@ -74,4 +78,30 @@ report $? "its sockets are gone"
 grep -q 'listening at="vsock 3:8000" remote=127.0.0.1 port=1' "$dir/log" &&
     grep -q 'listening at="vsock 3:8001" remote=localhost port=443' "$dir/log"
 report $? "says where it listens"
+
+# The list that is shipped: well formed, no entry twice, and it allows KMS everywhere without asking for names.
+shipped=$(dirname "$0")/../../../systemd/vsock-proxy.yaml
+[ "$(grep -cvE '^(#.*|allowlist:|- \{address: kms(-fips)?\.[a-z]{2,4}(-[a-z]+)+-[0-9]+\.(amazonaws\.(com(\.cn)?|eu)|api\.(aws|amazonwebservices\.(com\.cn|eu))), port: 443\})$' "$shipped")" = 0 ] &&
+    [ -z "$(sort "$shipped" | uniq -d)" ]
+report $? "the shipped allowlist is well formed"
+"$proxy" --vsock "unix:$dir" -c "$shipped" --dns 127.0.0.1:1 8000 kms.us-east-1.amazonaws.com 443 8001 kms-fips.us-gov-west-1.amazonaws.com 443 \
+    8002 kms.cn-north-1.amazonaws.com.cn 443 8003 kms.eu-central-1.api.aws 443 8004 kms.eusc-de-east-1.amazonaws.eu 443 2>"$dir/log" &
+pid=$!
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    [ -S "$dir/3.vsock_8004" ] && break
+    sleep 0.1
+done
+kill -TERM $pid
+wait $pid && grep -q 'at="vsock 3:8004"' "$dir/log"
+report $? "the shipped allowlist allows KMS of five kinds"
+refused 1 "$denied" -c "$shipped" --dns 127.0.0.1:1 8000 127.0.0.1 443
+DESTDIR=$dir/root
+export DESTDIR
+mkdir -p "$DESTDIR/share" && cp "$shipped" "$DESTDIR/share/vsock-proxy.yaml"
+install=$(dirname "$shipped")/install-allowlist
+"$install" /share/vsock-proxy.yaml && cmp -s "$shipped" "$DESTDIR/etc/nitro_enclaves/vsock-proxy.yaml"
+report $? "it is installed to the default path"
+echo mine >"$DESTDIR/etc/nitro_enclaves/vsock-proxy.yaml"
+"$install" /share/vsock-proxy.yaml && [ "$(cat "$DESTDIR/etc/nitro_enclaves/vsock-proxy.yaml")" = mine ]
+report $? "and never over one that is there"
 echo "1..$n"
