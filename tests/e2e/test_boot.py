@@ -41,8 +41,8 @@ ours, pcrs = build("ours")
 with open(site.path("request.json"), "w") as f:
     json.dump(seed.encrypt_request(app.seed(), TEXT), f)
 probe = os.path.join(lib.BUILD, "tests", "guest", "guest_probe")
-inside, inside_pcrs = build("inside", "--file", probe + ":/bin/probe", "--file", site.path("request.json") + ":/request.json",
-                            *(x for word in ("/bin/probe", "pcrs", "loopback", "/request.json") for x in ("--entrypoint", word)))
+inside, inside_pcrs = build("inside", "--file", probe + ":/bin/probe", "--file", site.path("request.json") + ":/request.json", "--user", "1000:100",
+                            *(x for word in ("/bin/probe", "me", "pcrs", "loopback", "/request.json") for x in ("--entrypoint", word)))
 altered, altered_pcrs = build("altered", cmdline=booted.LINE.replace("panic=30", "panic=31"))
 check([pcrs[p] != altered_pcrs[p] for p in pcrs] == [True, True, False], "one byte of the command line: PCR0 and PCR1 differ, PCR2 does not")
 status, err = site.allow(ours, inside)
@@ -52,6 +52,7 @@ check(status == 0, "policy generate takes the images", status, err)
 console, _ = guest.run(inside, vsock, seconds=90)
 for register, value in inside_pcrs.items():
     check(f"{register} = {value} locked" in console, f"{register} that the guest's NSM tells is that of image describe", console[-3000:])
+check("ids 1000 1000 100 100" in console, "the service's user is that of the image", console[-3000:])
 answer = re.search(r"^answer (\{.*\})$", console, re.M)
 answer = json.loads(answer.group(1)) if answer else {}
 check(answer.get("operation") == "encrypt" and answer.get("plaintext") == TEXT, "CID 1: the guest's own client has its text encrypted", console[-3000:])

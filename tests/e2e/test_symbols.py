@@ -10,10 +10,10 @@ def out(*args):
     return subprocess.run(args, capture_output=True, text=True, check=True).stdout
 
 
-def stripped_size():
+def stripped_size(program=PROGRAM):
     with tempfile.TemporaryDirectory() as d:
         copy = os.path.join(d, "p")
-        subprocess.run(["strip", "-o", copy, PROGRAM], check=True)
+        subprocess.run(["strip", "-o", copy, program], check=True)
         return os.path.getsize(copy)
 
 
@@ -21,6 +21,8 @@ symbols = out("nm", PROGRAM)
 local_kms = out("nm", os.path.realpath(os.path.join(BUILD, "bin", "nitroseal-kms")))
 headers = out("readelf", "-lW", PROGRAM)
 dynamic = out("readelf", "-dW", PROGRAM)
+init = os.path.realpath(os.path.join(BUILD, "bin", "nitroseal-init"))
+init_symbols, init_headers = out("nm", init), out("readelf", "-lW", init)
 stack = re.search(r"GNU_STACK.*", headers)[0]
 
 tests = [
@@ -37,6 +39,9 @@ tests = [
     ("read-only relocations", "GNU_RELRO" in headers),
     ("stack is not executable", "RWE" not in stack),
     ("stripped it is below 8 MB", stripped_size() < 8_000_000),
+    ("the first process is static, too", "INTERP" not in init_headers and "GNU_RELRO" in init_headers),
+    ("without OpenSSL and libuv", re.search(r" [tT] boot_", init_symbols) and not re.search(r" (EVP_|SSL_|uv_)", init_symbols)),
+    ("and below 1 MB", stripped_size(init) < 1_000_000),
 ]
 for n, (name, good) in enumerate(tests, 1):
     print(f"{'ok' if good else 'not ok'} {n} - {name}")
