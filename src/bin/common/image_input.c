@@ -15,7 +15,8 @@
 
 enum { FOLDER_MODE = 0755, PROGRAM_MODE = 0755, FILE_MODE = 0644 };
 
-bool image_fault_set(struct image_fault *f, int kind, const char *subject, const char *fmt, ...)
+bool image_fault_set(struct image_fault *f, enum image_fault_kind kind, const char *subject,
+                     const char *fmt, ...)
 {
     va_list ap;
 
@@ -30,9 +31,10 @@ bool image_fault_set(struct image_fault *f, int kind, const char *subject, const
 bool image_fault_entry(struct image_fault *f, enum err r, const char *subject,
                        const struct tree_why *why)
 {
-    int kind = r == ERR_NOMEM || r == ERR_CRYPTO || r == ERR_INTERNAL ? IMAGE_FAULT_INTERNAL
-               : r == ERR_IO                                          ? IMAGE_FAULT_FILE
-                                                                      : IMAGE_FAULT_CONTENT;
+    enum image_fault_kind kind = r == ERR_NOMEM || r == ERR_CRYPTO || r == ERR_INTERNAL
+                                     ? IMAGE_FAULT_INTERNAL
+                                 : r == ERR_IO ? IMAGE_FAULT_FILE
+                                               : IMAGE_FAULT_CONTENT;
 
     return why->path[0] ? image_fault_set(f, kind, subject, "%s: %s", why->path, why->what)
                         : image_fault_set(f, kind, subject, "%s", why->what);

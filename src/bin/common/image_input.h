@@ -9,21 +9,22 @@
 
 enum { IMAGE_PATH_MAX = 1024 };
 
+enum image_fault_kind {
+    IMAGE_FAULT_FILE,     /* cannot be read or written */
+    IMAGE_FAULT_CONTENT,  /* is not what it should be */
+    IMAGE_FAULT_SETTING,  /* a wish that cannot be met: an option, a program or kernel not found */
+    IMAGE_FAULT_INTERNAL, /* memory, cryptography */
+};
+
 /* What went wrong with which file, for one line: "SUBJECT: WHAT". */
 struct image_fault {
-    enum {
-        IMAGE_FAULT_FILE,     /* cannot be read or written */
-        IMAGE_FAULT_CONTENT,  /* is not what it should be */
-        IMAGE_FAULT_SETTING,  /* a wish that cannot be met: an option, a program or kernel not found
-                               */
-        IMAGE_FAULT_INTERNAL, /* memory, cryptography */
-    } kind;
+    enum image_fault_kind kind;
     char subject[512];
     char what[512];
 };
 /* Sets it and returns false, so that a function can end with it. */
-bool image_fault_set(struct image_fault *f, int kind, const char *subject, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+bool image_fault_set(struct image_fault *f, enum image_fault_kind kind, const char *subject,
+                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The same from an entry of an archive or a folder. */
 bool image_fault_entry(struct image_fault *f, enum err r, const char *subject,
                        const struct tree_why *why);
