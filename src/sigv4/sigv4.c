@@ -1,22 +1,7 @@
 #include "sigv4/sigv4.h"
 
 #include "base/hex.h"
-#include "sigv4/canonical.h"
-
-#define ALGORITHM  "AWS4-HMAC-SHA256"
-#define TERMINATOR "aws4_request"
-
-enum {
-    DATE_BYTES = 8, /* YYYYMMDD */
-    SIGNATURE_HEX_BYTES = 2 * HMAC_SHA256_BYTES,
-    CANONICAL_MAX_BYTES = 1 << 18, /* headers of a request, and a little more */
-    STRING_TO_SIGN_MAX_BYTES = 1024,
-};
-
-/* Where and when a signing key is valid. */
-struct key_scope {
-    struct span date, region, service;
-};
+#include "sigv4/signing.h"
 
 enum err sigv4_canonical_request(struct crypto *cx, const struct sigv4_request *rq, struct buf *out)
 {
@@ -30,7 +15,7 @@ enum err sigv4_canonical_request(struct crypto *cx, const struct sigv4_request *
     return canonical_write(cx, rq, &sel, out);
 }
 
-static enum err append_all(struct buf *out, const struct span *parts, size_t n)
+enum err signing_append(struct buf *out, const struct span *parts, size_t n)
 {
     size_t before = out->len;
 
@@ -44,8 +29,8 @@ static enum err append_all(struct buf *out, const struct span *parts, size_t n)
     return ERR_OK;
 }
 
-static enum err string_to_sign(struct crypto *cx, struct span amz_date, struct key_scope scope,
-                               struct span canonical, struct buf *out)
+enum err signing_text(struct crypto *cx, struct span amz_date, struct key_scope scope,
+                      struct span canonical, struct buf *out)
 {
     uint8_t hash[SHA256_BYTES];
     char hex[2 * SHA256_BYTES + 1];
@@ -55,7 +40,7 @@ static enum err string_to_sign(struct crypto *cx, struct span amz_date, struct k
         return r;
     hex_write(SPAN_ARRAY(hash), hex);
     const struct span parts[] = {
-        SPAN_LIT(ALGORITHM "\n"),
+        SPAN_LIT(SIGNING_ALGORITHM "\n"),
         amz_date,
         SPAN_LIT("\n"),
         scope.date,
@@ -63,26 +48,26 @@ static enum err string_to_sign(struct crypto *cx, struct span amz_date, struct k
         scope.region,
         SPAN_LIT("/"),
         scope.service,
-        SPAN_LIT("/" TERMINATOR "\n"),
+        SPAN_LIT("/" SIGNING_TERMINATOR "\n"),
         span_str(hex),
     };
-    return append_all(out, parts, sizeof parts / sizeof parts[0]);
+    return signing_append(out, parts, sizeof parts / sizeof parts[0]);
 }
 
 enum err sigv4_string_to_sign(struct crypto *cx, struct span amz_date, struct sigv4_scope scope,
                               struct span canonical, struct buf *out)
 {
-    struct key_scope key = { span_sub(amz_date, 0, DATE_BYTES), scope.region, scope.service };
+    struct key_scope key = { span_sub(amz_date, 0, SIGNING_DATE_BYTES), scope.region,
+                             scope.service };
 
-    return string_to_sign(cx, amz_date, key, canonical, out);
+    return signing_text(cx, amz_date, key, canonical, out);
 }
 
-/* kDate, kRegion, kService, kSigning, each over the one before; none of them stays behind. */
-static enum err signature(struct crypto *cx, struct span secret, struct key_scope scope,
-                          struct span text, uint8_t out[static HMAC_SHA256_BYTES])
+enum err signing_mac(struct crypto *cx, struct span secret, struct key_scope scope,
+                     struct span text, uint8_t out[static HMAC_SHA256_BYTES])
 {
-    const struct span steps[] = { scope.date, scope.region, scope.service, SPAN_LIT(TERMINATOR),
-                                  text };
+    const struct span steps[] = { scope.date, scope.region, scope.service,
+                                  SPAN_LIT(SIGNING_TERMINATOR), text };
     uint8_t start[4 + SIGV4_SECRET_MAX_BYTES] = "AWS4";
     uint8_t key[HMAC_SHA256_BYTES];
     enum err r = ERR_OK;
@@ -103,35 +88,48 @@ static enum err signature(struct crypto *cx, struct span secret, struct key_scop
     return r;
 }
 
+enum err signing_hex(struct crypto *cx, const struct sigv4_request *rq, const struct selection *sel,
+                     struct span amz_date, struct key_scope scope, struct span secret,
+                     char out[static SIGNING_HEX_BYTES + 1])
+{
+    AUTO(buf_clear) struct buf canonical = BUF_INIT(SIGNING_CANONICAL_MAX_BYTES);
+    AUTO(buf_clear) struct buf text = BUF_INIT(SIGNING_TEXT_MAX_BYTES);
+    uint8_t mac[HMAC_SHA256_BYTES];
+
+    enum err r = canonical_write(cx, rq, sel, &canonical);
+    if (r == ERR_OK)
+        r = signing_text(cx, amz_date, scope, buf_view(&canonical), &text);
+    if (r == ERR_OK)
+        r = signing_mac(cx, secret, scope, buf_view(&text), mac);
+    if (r != ERR_OK)
+        return r;
+    hex_write(SPAN_ARRAY(mac), out);
+    wipe(mac, sizeof mac);
+    return ERR_OK;
+}
+
 enum err sigv4_sign(struct crypto *cx, const struct sigv4_request *rq, struct sigv4_scope scope,
                     struct span amz_date, const struct sigv4_credentials *cred,
                     struct buf *authorization)
 {
-    AUTO(buf_clear) struct buf canonical = BUF_INIT(CANONICAL_MAX_BYTES);
-    AUTO(buf_clear) struct buf text = BUF_INIT(STRING_TO_SIGN_MAX_BYTES);
-    AUTO(buf_clear) struct buf names = BUF_INIT(CANONICAL_MAX_BYTES);
-    struct key_scope key = { span_sub(amz_date, 0, DATE_BYTES), scope.region, scope.service };
+    AUTO(buf_clear) struct buf names = BUF_INIT(SIGNING_CANONICAL_MAX_BYTES);
+    struct key_scope key = { span_sub(amz_date, 0, SIGNING_DATE_BYTES), scope.region,
+                             scope.service };
     struct selection sel = { .n = 0 };
-    uint8_t mac[HMAC_SHA256_BYTES];
-    char hex[SIGNATURE_HEX_BYTES + 1];
+    char hex[SIGNING_HEX_BYTES + 1];
     int64_t when;
 
     enum err r = sigv4_time_parse(amz_date, &when);
     for (size_t i = 0; i < rq->n_headers && r == ERR_OK; i++)
         r = selection_add(&sel, rq, i);
     if (r == ERR_OK)
-        r = canonical_write(cx, rq, &sel, &canonical);
-    if (r == ERR_OK)
         r = selection_names(&sel, rq, &names);
     if (r == ERR_OK)
-        r = string_to_sign(cx, amz_date, key, buf_view(&canonical), &text);
-    if (r == ERR_OK)
-        r = signature(cx, cred->secret_access_key, key, buf_view(&text), mac);
+        r = signing_hex(cx, rq, &sel, amz_date, key, cred->secret_access_key, hex);
     if (r != ERR_OK)
         return r;
-    hex_write(SPAN_ARRAY(mac), hex);
     const struct span parts[] = {
-        SPAN_LIT(ALGORITHM " Credential="),
+        SPAN_LIT(SIGNING_ALGORITHM " Credential="),
         cred->access_key_id,
         SPAN_LIT("/"),
         key.date,
@@ -139,23 +137,22 @@ enum err sigv4_sign(struct crypto *cx, const struct sigv4_request *rq, struct si
         key.region,
         SPAN_LIT("/"),
         key.service,
-        SPAN_LIT("/" TERMINATOR ", SignedHeaders="),
+        SPAN_LIT("/" SIGNING_TERMINATOR ", SignedHeaders="),
         buf_view(&names),
         SPAN_LIT(", Signature="),
         span_str(hex),
     };
-    return append_all(authorization, parts, sizeof parts / sizeof parts[0]);
+    return signing_append(authorization, parts, sizeof parts / sizeof parts[0]);
 }
 
-/* "AKID/20260102/eu-west-1/kms/aws4_request" */
-static bool credential_parse(struct span s, struct sigv4_claim *out)
+bool signing_credential(struct span s, struct sigv4_claim *out)
 {
     out->access_key_id = span_cut(&s, '/');
     out->date = span_cut(&s, '/');
     out->region = span_cut(&s, '/');
     out->service = span_cut(&s, '/');
     return out->access_key_id.len && out->date.len && out->region.len && out->service.len &&
-           span_is(s, TERMINATOR);
+           span_is(s, SIGNING_TERMINATOR);
 }
 
 /* One "Name=value" of the list, into where it belongs; NULL, or the part that is wrong. */
@@ -188,9 +185,9 @@ enum err sigv4_claim_parse(struct span authorization, struct sigv4_claim *out, s
     struct span credential = SPAN_EMPTY;
     struct span rest = authorization;
 
-    if (!span_starts(rest, ALGORITHM " "))
+    if (!span_starts(rest, SIGNING_ALGORITHM " "))
         return why_fail(why, ERR_MALFORMED, "algorithm", 0);
-    rest = span_from(rest, sizeof ALGORITHM);
+    rest = span_from(rest, sizeof SIGNING_ALGORITHM);
     while (rest.ptr) {
         size_t at = authorization.len - rest.len;
         struct span value = span_trim(span_cut(&rest, ','));
@@ -199,7 +196,7 @@ enum err sigv4_claim_parse(struct span authorization, struct sigv4_claim *out, s
         if (fault)
             return why_fail(why, ERR_MALFORMED, fault, at);
     }
-    if (!credential.ptr || !credential_parse(credential, &claim))
+    if (!credential.ptr || !signing_credential(credential, &claim))
         return why_fail(why, ERR_MALFORMED, "Credential", 0);
     if (!claim.signed_headers.ptr)
         return why_fail(why, ERR_MALFORMED, "SignedHeaders", 0);
@@ -217,9 +214,9 @@ static bool list_has(struct span list, struct span name)
     return false;
 }
 
-/* Pick the headers that the claim names. What came but is not covered could have been added on the
- * way, so what KMS reads has to be covered. */
-static enum err claimed_headers(const struct sigv4_request *rq, struct span names,
+/* What came but is not covered could have been added on the way, so what KMS reads has to be
+ * covered. */
+static enum err claimed_headers(const struct sigv4_request *rq, struct span names, bool dated,
                                 struct selection *sel)
 {
     for (size_t i = 0; i < rq->n_headers; i++) {
@@ -232,7 +229,7 @@ static enum err claimed_headers(const struct sigv4_request *rq, struct span name
             return ERR_VERIFY;
         }
     }
-    return list_has(names, SPAN_LIT("host")) && list_has(names, SPAN_LIT("x-amz-date"))
+    return list_has(names, SPAN_LIT("host")) && (!dated || list_has(names, SPAN_LIT("x-amz-date")))
                ? ERR_OK
                : ERR_VERIFY;
 }
@@ -242,7 +239,7 @@ static enum err claimed_headers(const struct sigv4_request *rq, struct span name
 static enum err check_names(const struct sigv4_request *rq, const struct selection *sel,
                             struct span claimed)
 {
-    AUTO(buf_clear) struct buf names = BUF_INIT(CANONICAL_MAX_BYTES);
+    AUTO(buf_clear) struct buf names = BUF_INIT(SIGNING_CANONICAL_MAX_BYTES);
 
     enum err r = selection_names(sel, rq, &names);
     if (r != ERR_OK)
@@ -250,7 +247,15 @@ static enum err check_names(const struct sigv4_request *rq, const struct selecti
     return span_eq(buf_view(&names), claimed) ? ERR_OK : ERR_VERIFY;
 }
 
-static enum err check_body(struct crypto *cx, const struct sigv4_request *rq)
+enum err signing_select(const struct sigv4_request *rq, struct span names, bool dated,
+                        struct selection *sel)
+{
+    enum err r = claimed_headers(rq, names, dated, sel);
+
+    return r == ERR_OK ? check_names(rq, sel, names) : r;
+}
+
+enum err signing_check_body(struct crypto *cx, const struct sigv4_request *rq)
 {
     struct span given = header_only(rq, "x-amz-content-sha256");
     uint8_t hash[SHA256_BYTES];
@@ -272,32 +277,21 @@ enum err sigv4_verify(struct crypto *cx, const struct sigv4_request *rq,
                       const struct sigv4_claim *claim, struct span secret_access_key,
                       struct why *why)
 {
-    AUTO(buf_clear) struct buf canonical = BUF_INIT(CANONICAL_MAX_BYTES);
-    AUTO(buf_clear) struct buf text = BUF_INIT(STRING_TO_SIGN_MAX_BYTES);
     struct key_scope key = { claim->date, claim->region, claim->service };
     struct span amz_date = header_only(rq, "x-amz-date");
     struct selection sel = { .n = 0 };
-    uint8_t mac[HMAC_SHA256_BYTES];
-    char hex[SIGNATURE_HEX_BYTES + 1];
+    char hex[SIGNING_HEX_BYTES + 1];
 
-    enum err r = amz_date.ptr ? claimed_headers(rq, claim->signed_headers, &sel) : ERR_VERIFY;
-    if (r == ERR_OK)
-        r = check_names(rq, &sel, claim->signed_headers);
+    enum err r = amz_date.ptr ? signing_select(rq, claim->signed_headers, true, &sel) : ERR_VERIFY;
     if (r != ERR_OK)
         return why_fail(why, r, "signed headers", 0);
-    r = check_body(cx, rq);
+    r = signing_check_body(cx, rq);
     if (r != ERR_OK)
         return why_fail(why, r, "body hash", 0);
-    r = canonical_write(cx, rq, &sel, &canonical);
-    if (r == ERR_OK)
-        r = string_to_sign(cx, amz_date, key, buf_view(&canonical), &text);
-    if (r == ERR_OK)
-        r = signature(cx, secret_access_key, key, buf_view(&text), mac);
+    r = signing_hex(cx, rq, &sel, amz_date, key, secret_access_key, hex);
     if (r != ERR_OK)
         return why_fail(why, r, "signature", 0);
-    hex_write(SPAN_ARRAY(mac), hex);
     bool same = ct_eq(claim->signature, span_str(hex));
-    wipe(mac, sizeof mac);
     wipe(hex, sizeof hex);
     return same ? ERR_OK : why_fail(why, ERR_VERIFY, "signature", 0);
 }

@@ -1,8 +1,8 @@
 /* sigv4.h - AWS Signature Version 4 with the Authorization header: sign, and verify for the local
  * KMS.
  *
- * Source: sigv4 reference; AWS signing test suite. Not here: query-string presigning, streaming
- * payloads, SigV4A.
+ * Source: sigv4 reference; AWS signing test suite. The form in the query: presign.h. Not here:
+ * streaming payloads, SigV4A.
  */
 #ifndef SIGV4_SIGV4_H
 #define SIGV4_SIGV4_H
