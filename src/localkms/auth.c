@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/base64.h"
-#include "sigv4/sigv4.h"
+#include "localkms/auth_in.h"
 
 #define NOT_MATCHING                                                                               \
     "The request signature we calculated does not match the signature you provided. Check your "   \
@@ -11,11 +11,9 @@
 
 enum { DATE_BYTES = 8, SKEW_MIN = SIGV4_SKEW_S / 60 };
 
-struct claimed {
-    struct sigv4_claim claim;
-    struct span amz_date, authorization;
-    int64_t signed_s;
-};
+#define BOTH_FORMS                                                                                 \
+    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "  \
+    "string parameter or the Authorization header should be specified"
 
 /* The header itself is not repeated to whoever asks: a hash of it is. */
 static enum err incomplete(struct crypto *cx, struct span authorization, const char *text,
@@ -32,15 +30,16 @@ static enum err incomplete(struct crypto *cx, struct span authorization, const c
                      (int)hash.len, (const char *)hash.ptr);
 }
 
-/* Steps 1 and 2. */
-static enum err parse(struct crypto *cx, const struct auth_request *rq, struct claimed *out,
-                      struct fault *f)
+/* Steps 1 and 2 of a request that is signed in its header. */
+static enum err parse_header(struct crypto *cx, const struct auth_request *rq, struct claimed *out,
+                             struct fault *f)
 {
     char text[128];
     struct why why = { 0 };
 
     out->authorization = http1_header_get(rq->head, "authorization");
     out->amz_date = http1_header_get(rq->head, "x-amz-date");
+    out->token = http1_header_get(rq->head, "x-amz-security-token");
     if (!out->authorization.ptr)
         return fault_set(f, FAULT_MISSING_TOKEN, "Missing Authentication Token");
     if (sigv4_claim_parse(out->authorization, &out->claim, &why) != ERR_OK) {
@@ -59,6 +58,19 @@ static enum err parse(struct crypto *cx, const struct auth_request *rq, struct c
                 : "Authorization header requires existence of an 'X-Amz-Date' header.",
             f);
     return ERR_OK;
+}
+
+static enum err parse(struct crypto *cx, const struct auth_request *rq, struct claimed *out,
+                      struct fault *f)
+{
+    struct span query = rq->head->target;
+
+    (void)span_cut(&query, '?');
+    if (!sigv4_is_presigned(query))
+        return parse_header(cx, rq, out, f);
+    if (http1_header_get(rq->head, "authorization").ptr)
+        return fault_set(f, FAULT_INVALID_SIGNATURE, BOTH_FORMS);
+    return auth_query_parse(query, out, f);
 }
 
 /* Step 3. */
@@ -105,9 +117,8 @@ static enum err find_principal(const struct auth_request *rq, const struct claim
                                struct fault *f)
 {
     const struct principal *who = principals_find(known, c->claim.access_key_id);
-    struct span token = http1_header_get(rq->head, "x-amz-security-token");
 
-    if (!who || !ct_eq(token, secret_view(&who->session_token)))
+    if (!who || !ct_eq(c->token, secret_view(&who->session_token)))
         return fault_set(f, FAULT_UNRECOGNIZED_CLIENT,
                          "The security token included in the request is invalid.");
     if (who->expires_s && who->expires_s <= rq->now_s)
@@ -136,12 +147,33 @@ static enum err check_signature(struct crypto *cx, const struct auth_request *rq
 
     for (size_t i = 0; i < rq->head->n_headers; i++)
         headers[i] = (struct sigv4_header){ rq->head->headers[i].name, rq->head->headers[i].value };
-    enum err r =
-        sigv4_verify(cx, &signed_rq, &c->claim, secret_view(&who->secret_access_key), NULL);
+    struct span secret = secret_view(&who->secret_access_key);
+    enum err r = c->in_query ? sigv4_presigned_verify(cx, &signed_rq, &c->presigned, secret, NULL)
+                             : sigv4_verify(cx, &signed_rq, &c->claim, secret, NULL);
     if (r == ERR_OK)
         return ERR_OK;
     return r == ERR_VERIFY || r == ERR_LIMIT ? fault_set(f, FAULT_INVALID_SIGNATURE, NOT_MATCHING)
                                              : fault_bare(f, FAULT_INTERNAL);
+}
+
+static enum err check(struct crypto *cx, const struct auth_request *rq,
+                      const struct principals *known, struct claimed *c,
+                      const struct principal **who, struct fault *f)
+{
+    enum err r = parse(cx, rq, c, f);
+
+    if (r == ERR_OK && rq->anybody) {
+        *who = principals_find(known, c->claim.access_key_id);
+        *who = *who ? *who : rq->anybody;
+        return ERR_OK;
+    }
+    if (r == ERR_OK)
+        r = check_scope(c, rq->region, f);
+    if (r == ERR_OK)
+        r = c->in_query ? auth_query_check_clock(c, rq->now_s, f) : check_clock(c, rq->now_s, f);
+    if (r == ERR_OK)
+        r = find_principal(rq, c, known, who, f);
+    return r == ERR_OK ? check_signature(cx, rq, c, *who, f) : r;
 }
 
 enum err auth_check(struct crypto *cx, const struct auth_request *rq,
@@ -150,15 +182,8 @@ enum err auth_check(struct crypto *cx, const struct auth_request *rq,
     struct claimed c = { .signed_s = 0 };
     const struct principal *who = NULL;
 
-    enum err r = parse(cx, rq, &c, f);
-    if (r == ERR_OK)
-        r = check_scope(&c, rq->region, f);
-    if (r == ERR_OK)
-        r = check_clock(&c, rq->now_s, f);
-    if (r == ERR_OK)
-        r = find_principal(rq, &c, known, &who, f);
-    if (r == ERR_OK)
-        r = check_signature(cx, rq, &c, who, f);
+    enum err r = check(cx, rq, known, &c, &who, f);
+    sigv4_presigned_clear(&c.presigned);
     if (r == ERR_OK)
         *out = who;
     return r;

@@ -29,6 +29,7 @@ struct localkms {
     struct vault *vault;
     struct recipients *recipients;
     struct principals principals;
+    struct principal anybody; /* development mode; no arn: off */
     struct call *call; /* one at a time, kept to spare the allocation */
 };
 

@@ -34,8 +34,9 @@ enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 static const struct operation *find_operation(const struct http1_head *head)
 {
     struct span target = http1_header_get(head, "x-amz-target");
+    struct span query = head->target; /* of a presigned request; KMS has none otherwise */
 
-    if (!span_is(head->method, "POST") || !span_is(head->target, "/") ||
+    if (!span_is(head->method, "POST") || !span_is(span_cut(&query, '?'), "/") ||
         !span_starts(target, TARGET_PREFIX))
         return NULL;
     target = span_from(target, sizeof TARGET_PREFIX - 1);
@@ -56,6 +57,18 @@ static bool copy_word(char *out, size_t size, struct span s)
     memcpy(out, s.ptr, s.len);
     out[s.len] = '\0';
     return true;
+}
+
+/* Who unknown credentials stand for in development mode: the account itself. */
+static enum err anybody_make(struct localkms *k)
+{
+    char arn[64];
+
+    snprintf(arn, sizeof arn, "arn:%s:iam::%s:root", k->partition, k->account);
+    k->anybody.arn = strdup(arn);
+    if (!k->anybody.arn)
+        return ERR_NOMEM;
+    return policy_caller_parse(span_str(k->anybody.arn), &k->anybody.caller);
 }
 
 static enum err fill(struct crypto *cx, const struct localkms_settings *s, struct localkms *k,
@@ -79,6 +92,9 @@ static enum err fill(struct crypto *cx, const struct localkms_settings *s, struc
     enum err r = vault_new(cx, s->store, s->master_key, &k->vault);
     if (r != ERR_OK)
         return why_fail(why, r, "master key", 0);
+    r = s->accept_any ? anybody_make(k) : ERR_OK;
+    if (r != ERR_OK)
+        return why_fail(why, r, "development mode", 0);
     r = recipients_new(s->roots, s->n_roots, &k->recipients);
     if (r != ERR_OK)
         return why_fail(why, r, "attestation roots", 0);
@@ -107,6 +123,7 @@ void localkms_free(struct localkms *k)
     if (!k)
         return;
     principals_clear(&k->principals);
+    free(k->anybody.arn);
     recipients_free(k->recipients);
     vault_free(k->vault);
     free(k->call);
@@ -172,6 +189,7 @@ static enum err perform(struct call *c, const struct http1_head *head, struct sp
         .body = body,
         .region = span_str(c->k->region),
         .now_s = c->now_ms / 1000,
+        .anybody = c->k->anybody.arn ? &c->k->anybody : NULL,
     };
 
     if (!op)

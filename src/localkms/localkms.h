@@ -37,6 +37,8 @@ struct localkms_settings {
     struct span master_key; /* 32 bytes; wraps the material in the store */
     enum cms_form form;     /* of CiphertextForRecipient */
     const struct keystore *store;
+    bool accept_any; /* development mode: unknown credentials are the account's root user, and no
+                        signature is checked */
 };
 
 /* ERR_MALFORMED (why: "region", "account", ...), ERR_NOMEM, ERR_INTERNAL. `cx` must live longer. */
