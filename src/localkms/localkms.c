@@ -5,6 +5,7 @@
 
 #include "localkms/auth.h"
 #include "localkms/call.h"
+#include "localkms/people.h"
 #include "sigv4/sigv4.h"
 
 enum { DATE_BYTES = 29, ANSWER_MAX_BYTES = LOCALKMS_RESPONSE_MAX_BYTES - 4096, DAY_S = 86400 };
@@ -130,11 +131,16 @@ void localkms_free(struct localkms *k)
     free(k);
 }
 
-enum err localkms_set_principals(struct localkms *k, struct span json, struct why *why)
+enum err localkms_set_principals(struct localkms *k, struct span text, struct why *why)
 {
+    const struct people_defaults defaults = { k->partition, k->account };
     struct principals fresh;
 
-    enum err r = principals_parse(json, &fresh, why);
+    size_t at = 0;
+    while (at < text.len && memchr(" \t\r\n", text.ptr[at], 4))
+        at++;
+    enum err r = span_starts(span_from(text, at), "[") ? principals_parse(text, &fresh, why)
+                                                       : people_parse(text, &defaults, &fresh, why);
     if (r != ERR_OK)
         return r;
     principals_clear(&k->principals);

@@ -46,9 +46,9 @@ MUST_USE enum err localkms_new(struct crypto *cx, const struct localkms_settings
                                struct localkms **out, struct why *why);
 void localkms_free(struct localkms *k); /* NULL is fine */
 
-/* Replace the list of principals (principals.h says what is in it); on failure the old one stays.
- * Without any, every request is refused. */
-MUST_USE enum err localkms_set_principals(struct localkms *k, struct span json, struct why *why);
+/* Replace the list of principals: people.h's YAML, or principals.h's JSON where it begins with a
+ * bracket. On failure the old one stays. Without any, every request is refused. */
+MUST_USE enum err localkms_set_principals(struct localkms *k, struct span text, struct why *why);
 
 /* What to log about a request. Texts live until the next call here; nothing in it is secret. */
 struct localkms_note {

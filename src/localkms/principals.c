@@ -39,13 +39,12 @@ static enum err take_secret(const json_t *j, size_t max, struct secret *out)
 }
 
 /* Without the punctuation it is the form that SigV4 has. */
-static enum err take_time(const json_t *j, int64_t *out)
+enum err principals_time_parse(struct span text, int64_t *out)
 {
-    const char *s = json_string_value(j);
+    const uint8_t *s = text.ptr;
     char basic[SIGV4_TIME_BYTES];
 
-    if (!s || json_string_length(j) != ISO_BYTES || s[4] != '-' || s[7] != '-' || s[13] != ':' ||
-        s[16] != ':')
+    if (text.len != ISO_BYTES || s[4] != '-' || s[7] != '-' || s[13] != ':' || s[16] != ':')
         return ERR_MALFORMED;
     memcpy(basic, s, 4);
     memcpy(basic + 4, s + 5, 2);
@@ -53,6 +52,13 @@ static enum err take_time(const json_t *j, int64_t *out)
     memcpy(basic + 11, s + 14, 2);
     memcpy(basic + 13, s + 17, 3);
     return sigv4_time_parse(SPAN_ARRAY(basic), out);
+}
+
+static enum err take_time(const json_t *j, int64_t *out)
+{
+    const char *s = json_string_value(j);
+
+    return principals_time_parse(s ? span_of(s, json_string_length(j)) : SPAN_EMPTY, out);
 }
 
 static enum err take_policies(json_t *list, struct principal *p, struct why *why)

@@ -1,4 +1,5 @@
-/* principals.h - who may sign requests: the operator's list of access keys.
+/* principals.h - who may sign requests: the operator's list of access keys. The file that people
+ * write is people.h's; this one is for programs.
  *
  * A JSON array of {"access_key_id", "secret_access_key", "session_token"?, "expiration"?, "arn",
  * "policies"?}. "expiration" is written as AWS writes it (2026-01-02T03:04:05Z); "policies" is an
@@ -34,6 +35,8 @@ struct principals {
 /* ERR_MALFORMED: why->what says what, why->at which principal, counted from 1 (0: the file).
  * ERR_LIMIT, ERR_NOMEM. *out untouched on failure. */
 MUST_USE enum err principals_parse(struct span json, struct principals *out, struct why *why);
+/* "2026-01-02T03:04:05Z" to unix seconds. ERR_MALFORMED. */
+MUST_USE enum err principals_time_parse(struct span text, int64_t *out);
 void principals_clear(struct principals *p);
 /* NULL: nobody. Access key ids are not secret. */
 const struct principal *principals_find(const struct principals *p, struct span access_key_id);
