@@ -177,6 +177,13 @@ enum err attest_verify_seen(struct crypto *cx, struct span in, struct span root_
 
     v.not_before = x509_facts(leaf)->not_before;
     v.not_after = x509_facts(leaf)->not_after;
+    v.chain_from = v.not_before;
+    v.chain_to = v.not_after;
+    for (size_t i = 0; i < chain.n; i++) {
+        const struct x509_facts *f = facts_at(&chain, i);
+        v.chain_from = f->not_before > v.chain_from ? f->not_before : v.chain_from;
+        v.chain_to = f->not_after < v.chain_to ? f->not_after : v.chain_to;
+    }
     *out = v;
     return ERR_OK;
 }

@@ -23,6 +23,7 @@ struct span attest_aws_root_g1_der(void);
 struct attest_verified {
     struct attest_doc doc;
     int64_t not_before, not_after; /* of the leaf, unix seconds */
+    int64_t chain_from, chain_to;  /* when all certificates are valid: within the leaf's times */
 };
 
 /* `now_s`: unix seconds at which to judge. `in` is parsed and verified; spans of *out point into

@@ -18,6 +18,7 @@ enum member {
     PUBLIC_KEY,
     USER_DATA,
     NONCE,
+    TPM_PCRS, /* in place of PCRS */
     MEMBERS,
 };
 
@@ -31,9 +32,10 @@ static const char *const names[MEMBERS] = {
     [PUBLIC_KEY] = "public_key",
     [USER_DATA] = "user_data",
     [NONCE] = "nonce",
+    [TPM_PCRS] = "nitrotpm_pcrs",
 };
 
-enum { MANDATORY = (1 << PUBLIC_KEY) - 1 };
+enum { MANDATORY = (1 << PUBLIC_KEY) - 1, PCRS_OF_EITHER = 1 << PCRS | 1 << TPM_PCRS };
 
 /* The fault belongs to the item that starts at `at`, which the cursor has passed already. */
 static void fail_at(struct cbor_in *c, size_t at, enum err r, const char *what)
@@ -154,6 +156,10 @@ static void read_member(struct cbor_in *c, enum member m, struct attest_doc *out
     case NONCE:
         out->nonce = read_optional(c);
         break;
+    case TPM_PCRS:
+        out->pcrs.is_tpm = true;
+        read_pcrs(c, &out->pcrs);
+        break;
     case MEMBERS:
         break;
     }
@@ -168,9 +174,14 @@ static unsigned member_of(struct span key)
     return m;
 }
 
+static bool is_pcrs(unsigned m)
+{
+    return m == PCRS || m == TPM_PCRS;
+}
+
 static void read_payload(struct cbor_in *c, struct attest_doc *out)
 {
-    struct cbor_map map = cbor_in_map_any(c, MEMBERS);
+    struct cbor_map map = cbor_in_map_any(c, MEMBERS - 1);
     unsigned seen = 0;
 
     while (cbor_in_map_next(c, &map)) {
@@ -178,11 +189,13 @@ static void read_payload(struct cbor_in *c, struct attest_doc *out)
         unsigned m = member_of(cbor_in_tstr(c, KEY_MAX_BYTES));
         if (m == MEMBERS)
             fail_at(c, at, ERR_MALFORMED, "unknown field");
-        else if (seen & 1U << m)
+        else if (seen & 1U << m || (is_pcrs(m) && seen & PCRS_OF_EITHER))
             fail_at(c, at, ERR_MALFORMED, "field twice");
         seen |= 1U << m;
         read_member(c, (enum member)m, out);
     }
+    if (seen & 1U << TPM_PCRS)
+        seen |= 1U << PCRS;
     if ((seen & MANDATORY) != MANDATORY)
         fail_at(c, 0, ERR_MALFORMED, "field missing");
 }
@@ -242,14 +255,14 @@ enum err attest_doc_write(const struct attest_doc *doc, bool indefinite, struct 
     if (indefinite)
         cbor_out_map_begin(&w);
     else
-        cbor_out_map(&w, MEMBERS);
+        cbor_out_map(&w, MEMBERS - 1);
     cbor_out_tstr(&w, span_str(names[MODULE_ID]));
     cbor_out_tstr(&w, doc->module_id);
     cbor_out_tstr(&w, span_str(names[DIGEST]));
     cbor_out_tstr(&w, SPAN_LIT("SHA384"));
     cbor_out_tstr(&w, span_str(names[TIMESTAMP]));
     cbor_out_uint(&w, doc->timestamp_ms);
-    cbor_out_tstr(&w, span_str(names[PCRS]));
+    cbor_out_tstr(&w, span_str(names[doc->pcrs.is_tpm ? TPM_PCRS : PCRS]));
     write_pcrs(&w, &doc->pcrs);
     cbor_out_tstr(&w, span_str(names[CERTIFICATE]));
     cbor_out_bstr(&w, doc->certificate);

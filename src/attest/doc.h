@@ -1,5 +1,9 @@
 /* doc.h - the attestation document's payload: bytes to value and back. Believes nothing.
  *
+ * Documents of NitroTPM have the same form, with nitrotpm_pcrs in place of pcrs; what their
+ * registers hold has nothing to do with an enclave's, so whoever wants an enclave has to look at
+ * `is_tpm` (pcrs.h does).
+ *
  * Source: AWS attestation_process.md section 3.2, and real documents of 2022 to 2026: the outer map
  * comes with definite and with indefinite length, absent optionals come as null. Unknown members
  * are refused, and so are PCRs of 32 or 64 bytes, which the text allows and SHA384 does not give.
@@ -23,6 +27,7 @@ enum {
 
 struct attest_pcrs {
     uint32_t present; /* bit n: PCRn is there */
+    bool is_tpm;      /* of a NitroTPM, not of an enclave */
     uint8_t value[ATTEST_PCRS][ATTEST_PCR_BYTES];
 };
 

@@ -23,7 +23,7 @@ static const uint8_t zeros[ATTEST_PCR_BYTES];
 
 bool attest_is_debug(const struct attest_pcrs *pcrs)
 {
-    if ((pcrs->present & DEBUG_PCRS) != DEBUG_PCRS)
+    if (pcrs->is_tpm || (pcrs->present & DEBUG_PCRS) != DEBUG_PCRS)
         return false;
     for (unsigned i = 0; i < 3; i++)
         if (!span_eq(SPAN_ARRAY(pcrs->value[i]), SPAN_ARRAY(zeros)))
@@ -40,6 +40,8 @@ enum err attest_pcrs_check(const struct attest_verified *v, const struct attest_
         return why_fail(why, ERR_MALFORMED, "no expected PCRs", 0);
     if ((want->present & ~(uint32_t)RUN_TIME_PCRS) == 0)
         return why_fail(why, ERR_MALFORMED, "PCR3 and PCR4 alone", 0);
+    if (got->is_tpm)
+        return why_fail(why, ERR_VERIFY, "NitroTPM document", 0);
     if (!allow_debug && attest_is_debug(got))
         return why_fail(why, ERR_VERIFY, "debug enclave", 0);
     if (want->present & ~got->present)

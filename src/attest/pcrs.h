@@ -9,11 +9,12 @@
 
 #include "attest/chain.h"
 
-/* Are PCR0, PCR1 and PCR2 all there and all zero? */
+/* Are PCR0, PCR1 and PCR2 all there and all zero? Never of a NitroTPM. */
 bool attest_is_debug(const struct attest_pcrs *pcrs);
 
 /* Each PCR in `want` must be in the document with that value. ERR_VERIFY: "PCR0 differs" ..., "PCR
- * not in the document", "debug enclave". ERR_MALFORMED: "no expected PCRs", "PCR3 and PCR4 alone".
+ * not in the document", "debug enclave", "NitroTPM document". ERR_MALFORMED: "no expected PCRs",
+ * "PCR3 and PCR4 alone".
  */
 MUST_USE enum err attest_pcrs_check(const struct attest_verified *v, const struct attest_pcrs *want,
                                     bool allow_debug, struct why *why);

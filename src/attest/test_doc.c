@@ -20,6 +20,7 @@
 #define DIGEST     "66646967657374"
 #define TIMESTAMP  "6974696d657374616d70"
 #define PCRS       "6470637273"
+#define TPM_PCRS   "6d6e6974726f74706d5f70637273"
 #define CERT       "6b6365727469666963617465"
 #define CABUNDLE   "68636162756e646c65"
 #define PUBLIC_KEY "6a7075626c69635f6b6579"
@@ -64,6 +65,8 @@ static const struct row {
     { "no module_id", P_MODULE_ID, "", ERR_MALFORMED, "field missing" },
     { "no digest", P_DIGEST, "", ERR_MALFORMED, "field missing" },
     { "no timestamp", P_TIMESTAMP, "", ERR_MALFORMED, "field missing" },
+    { "pcrs of a NitroTPM", P_PCRS, TPM_PCRS "a200" PCR "181f" PCR, ERR_OK, NULL },
+    { "pcrs of both kinds", P_NONCE, TPM_PCRS "a100" PCR, ERR_MALFORMED, "field twice" },
     { "no pcrs", P_PCRS, "", ERR_MALFORMED, "field missing" },
     { "no certificate", P_CERT, "", ERR_MALFORMED, "field missing" },
     { "no cabundle", P_CABUNDLE, "", ERR_MALFORMED, "field missing" },
@@ -337,13 +340,16 @@ static void write_and_parse(void **state)
     doc.pcrs.value[31][0] = 9;
     doc.nonce = SPAN_LIT("n");
     doc.user_data = span_of("", 0);
-    for (int indefinite = 0; indefinite < 2; indefinite++) {
+    for (int form = 0; form < 4; form++) {
+        bool indefinite = form & 1;
+        doc.pcrs.is_tpm = form & 2;
         AUTO(buf_clear) struct buf payload = BUF_INIT(4096);
         assert_int_equal(attest_doc_write(&doc, indefinite, &payload), ERR_OK);
         assert_int_equal(payload.ptr[0], indefinite ? 0xbf : 0xa9);
         struct span in = envelope(buf_view(&payload));
         assert_int_equal(attest_doc_parse(in, &back, NULL), ERR_OK);
         assert_int_equal(back.pcrs.present, doc.pcrs.present);
+        assert_int_equal(back.pcrs.is_tpm, doc.pcrs.is_tpm);
         assert_memory_equal(back.pcrs.value[31], doc.pcrs.value[31], ATTEST_PCR_BYTES);
         assert_true(span_is(back.nonce, "n"));
         assert_null(back.public_key.ptr);

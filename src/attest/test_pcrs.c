@@ -243,6 +243,21 @@ static void recomputable(void **state)
     t_free(text);
 }
 
+/* Whatever its registers hold, it is no enclave's. */
+static void nitrotpm(void **state)
+{
+    static struct attest_verified v = { .doc.pcrs = { .present = 7, .is_tpm = true } };
+    static const struct attest_pcrs want = { .present = 7 };
+    struct why why = { 0 };
+
+    (void)state;
+    assert_false(attest_is_debug(&v.doc.pcrs));
+    assert_int_equal(attest_pcrs_check(&v, &want, true, &why), ERR_VERIFY);
+    assert_string_equal(why.what, "NitroTPM document");
+    v.doc.pcrs.is_tpm = false;
+    assert_int_equal(attest_pcrs_check(&v, &want, true, &why), ERR_OK);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -268,6 +283,7 @@ int main(void)
         cmocka_unit_test(image),
         cmocka_unit_test(image_with_one_ramdisk),
         cmocka_unit_test(recomputable),
+        cmocka_unit_test(nitrotpm),
     };
     static struct CMUnitTest tests[CHECK_ROWS + PARSE_ROWS + sizeof(own) / sizeof(own[0])];
     size_t n = 0;

@@ -91,6 +91,9 @@ void document_make(const struct plan *p, struct buf der[static CERTS], struct bu
         .n_cabundle = p->n_cabundle,
     };
 
+    if (p->pcrs)
+        doc.pcrs = *p->pcrs;
+    doc.public_key = p->public_key;
     for (size_t i = 0; i < p->n_cabundle; i++)
         doc.cabundle[i] = buf_view(&der[p->order[i]]);
     assert_int_equal(attest_doc_write(&doc, true, &payload), ERR_OK);

@@ -40,6 +40,8 @@ struct plan {
     uint64_t timestamp_ms;
     bool other_root; /* judge against a look-alike */
     bool bad_certificate;
+    struct span public_key;         /* absent: none */
+    const struct attest_pcrs *pcrs; /* NULL: PCR0, zero */
 };
 
 int world_new(void **state);

@@ -99,6 +99,8 @@ static enum err fill(struct crypto *cx, const struct localkms_settings *s, struc
     r = recipients_new(s->roots, s->n_roots, &k->recipients);
     if (r != ERR_OK)
         return why_fail(why, r, "attestation roots", 0);
+    const struct recipient_rules rules = { s->max_document_age_s, s->refuse_debug };
+    recipients_set_rules(k->recipients, &rules);
     r = recipients_trust_qemu(k->recipients, s->qemu_modules, s->n_qemu_modules);
     return r == ERR_OK ? ERR_OK : why_fail(why, r, "module ids of QEMU's NSM", 0);
 }

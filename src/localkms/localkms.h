@@ -37,6 +37,8 @@ struct localkms_settings {
     struct span master_key; /* 32 bytes; wraps the material in the store */
     enum cms_form form;     /* of CiphertextForRecipient */
     const struct keystore *store;
+    int64_t max_document_age_s; /* 0: as long as its certificates are valid */
+    bool refuse_debug;          /* documents of debug enclaves, whatever the policies say */
     bool accept_any; /* development mode: unknown credentials are the account's root user, and no
                         signature is checked */
 };

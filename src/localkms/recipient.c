@@ -9,7 +9,6 @@
 enum {
     ROOTS_MAX = 16,
     ROOT_MAX_BYTES = X509_MAX_BYTES,
-    KEPT_S = 300, /* then verified anew: a certificate above the leaf may end before the leaf */
 };
 
 #define PCR_KEY(n) SPAN_INIT("kms:RecipientAttestation:PCR" #n)
@@ -20,6 +19,14 @@ enum {
 static const struct span pcr_keys[ATTEST_PCRS] = {
     PCR_KEYS_OF_TEN(), PCR_KEYS_OF_TEN(1), PCR_KEYS_OF_TEN(2), PCR_KEY(30), PCR_KEY(31),
 };
+#define TPM_KEY(n) SPAN_INIT("kms:RecipientAttestation:NitroTPMPCR" #n)
+#define TPM_KEYS_OF_TEN(t)                                                                         \
+    TPM_KEY(t##0), TPM_KEY(t##1), TPM_KEY(t##2), TPM_KEY(t##3), TPM_KEY(t##4), TPM_KEY(t##5),      \
+        TPM_KEY(t##6), TPM_KEY(t##7), TPM_KEY(t##8), TPM_KEY(t##9)
+
+static const struct span tpm_keys[ATTEST_PCRS] = {
+    TPM_KEYS_OF_TEN(), TPM_KEYS_OF_TEN(1), TPM_KEYS_OF_TEN(2), TPM_KEY(30), TPM_KEY(31),
+};
 static const struct span image_key = SPAN_INIT("kms:RecipientAttestation:ImageSha384");
 
 struct recipients {
@@ -27,6 +34,8 @@ struct recipients {
     size_t n_roots;
     char qemu_modules[QEMU_NSM_MODULES_MAX][ATTEST_MODULE_ID_MAX + 1];
     size_t n_qemu_modules;
+    struct recipient_rules rules;
+    struct recipient_counts counts;
     struct attest_seen seen;
     uint64_t clock; /* of uses */
     struct recipient *kept[RECIPIENT_KEPT_MAX];
@@ -111,7 +120,7 @@ static void add_fact(struct recipient *r, struct span key, const struct span *va
     r->facts[r->n_facts++] = (struct policy_fact){ .key = key, .values = value, .n_values = 1 };
 }
 
-/* The caller's PCRs as policies see them; PCR0 has two names. */
+/* The caller's PCRs as policies see them; an enclave's PCR0 has two names. */
 static void set_facts(struct recipient *r, const struct attest_pcrs *pcrs)
 {
     for (unsigned i = 0; i < ATTEST_PCRS; i++) {
@@ -119,8 +128,8 @@ static void set_facts(struct recipient *r, const struct attest_pcrs *pcrs)
             continue;
         hex_write(SPAN_ARRAY(pcrs->value[i]), r->hex[i]);
         r->values[i] = span_of(r->hex[i], 2 * ATTEST_PCR_BYTES);
-        add_fact(r, pcr_keys[i], &r->values[i]);
-        if (i == 0)
+        add_fact(r, pcrs->is_tpm ? tpm_keys[i] : pcr_keys[i], &r->values[i]);
+        if (i == 0 && !pcrs->is_tpm)
             add_fact(r, image_key, &r->values[0]);
     }
 }
@@ -184,9 +193,25 @@ static enum err judge(struct crypto *cx, struct recipients *rs, struct span docu
         return judge_unsigned(rs, document, now_s, out, why);
     enum err r = verify(cx, rs, document, now_s, &v, why);
     if (r == ERR_OK)
-        *out =
-            (struct judged){ .doc = v.doc, .not_before = v.not_before, .not_after = v.not_after };
+        *out = (struct judged){ .doc = v.doc, .not_before = v.chain_from, .not_after = v.chain_to };
     return r;
+}
+
+/* The operator's own rules, on top of KMS's. */
+static enum err check_rules(const struct recipient_rules *rules, int64_t now_s, struct judged *v,
+                            struct why *why)
+{
+    int64_t made_s = (int64_t)(v->doc.timestamp_ms / 1000);
+
+    if (rules->refuse_debug && attest_is_debug(&v->doc.pcrs))
+        return why_fail(why, ERR_VERIFY, "debug enclave, refused by --debug-documents", 0);
+    if (rules->max_age_s == 0)
+        return ERR_OK;
+    if (now_s > made_s + rules->max_age_s)
+        return why_fail(why, ERR_VERIFY, "older than --max-document-age", 0);
+    if (v->not_after > made_s + rules->max_age_s)
+        v->not_after = made_s + rules->max_age_s;
+    return ERR_OK;
 }
 
 static enum err make(struct crypto *cx, struct recipients *rs, struct span document, int64_t now_s,
@@ -196,6 +221,8 @@ static enum err make(struct crypto *cx, struct recipients *rs, struct span docum
     struct why why = { 0 };
 
     enum err r = judge(cx, rs, document, now_s, &v, &why);
+    if (r == ERR_OK)
+        r = check_rules(&rs->rules, now_s, &v, &why);
     if (r != ERR_OK)
         return bad_document(r, &why, f);
     if (v.doc.public_key.len == 0)
@@ -204,8 +231,9 @@ static enum err make(struct crypto *cx, struct recipients *rs, struct span docum
     if (r != ERR_OK)
         return bad_document(r, &why, f);
     made->valid_from_s = v.not_before;
-    made->valid_to_s = v.not_after < now_s + KEPT_S ? v.not_after : now_s + KEPT_S;
+    made->valid_to_s = v.not_after;
     made->is_debug = attest_is_debug(&v.doc.pcrs);
+    made->is_tpm = v.doc.pcrs.is_tpm;
     made->is_unsigned = v.is_unsigned;
     if (v.doc.module_id.len <= ATTEST_MODULE_ID_MAX)
         memcpy(made->module_id, v.doc.module_id.ptr, v.doc.module_id.len);
@@ -262,10 +290,23 @@ static enum err lookup(struct crypto *cx, struct recipients *rs, struct span doc
         recipient_free(*at);
         kept = *at = made;
         made = NULL; /* handed over */
+        rs->counts.verified++;
+    } else {
+        rs->counts.kept++;
     }
     kept->used = ++rs->clock;
     *out = kept;
     return ERR_OK;
+}
+
+void recipients_set_rules(struct recipients *rs, const struct recipient_rules *rules)
+{
+    rs->rules = *rules;
+}
+
+struct recipient_counts recipients_counts(const struct recipients *rs)
+{
+    return rs->counts;
 }
 
 static enum err members(struct span object, struct buf *document, struct fault *f)

@@ -2,10 +2,10 @@
  * key to encrypt an answer to.
  *
  * Source: kms-recipient reference section 2, kms-policy section 3. A document counts as long as its
- * certificates are valid; no other freshness is asked for, as with KMS. What was verified is kept
- * by the document's SHA-256 within that validity, since a client sends one document with many
- * requests. Every failure is a ValidationException (the real wording is not known; ours says which
- * check).
+ * certificates are valid; no other freshness is asked for, as with KMS, unless the operator sets a
+ * maximum age. What was verified is kept by the document's SHA-256 within that validity, since a
+ * client sends one document with many requests. A NitroTPM's registers have names of their own.
+ * Every failure is a ValidationException (the real wording is not known; ours says which check).
  */
 #ifndef LOCALKMS_RECIPIENT_H
 #define LOCALKMS_RECIPIENT_H
@@ -28,7 +28,7 @@ struct recipient {
     uint8_t digest[SHA256_BYTES];
     int64_t valid_from_s, valid_to_s;
     uint64_t used;
-    bool is_debug, is_unsigned; /* unsigned: QEMU's, of a module that the operator named */
+    bool is_debug, is_tpm, is_unsigned; /* unsigned: QEMU's, of a module that the operator named */
     char module_id[ATTEST_MODULE_ID_MAX + 1];
     struct cms_recipient to;
     struct policy_fact facts[RECIPIENT_FACTS_MAX];
@@ -46,6 +46,19 @@ MUST_USE enum err recipients_new(const struct span *roots, size_t n, struct reci
 MUST_USE enum err recipients_trust_qemu(struct recipients *rs, const struct span *module_ids,
                                         size_t n);
 void recipients_free(struct recipients *rs); /* NULL is fine */
+
+/* Stricter than KMS, for tests of what a client does then. */
+struct recipient_rules {
+    int64_t max_age_s; /* of a document by its own timestamp; 0: as long as its certificates */
+    bool refuse_debug; /* documents of debug enclaves */
+};
+void recipients_set_rules(struct recipients *rs, const struct recipient_rules *rules);
+
+/* For a log: how many documents were verified, and how many found among those kept. */
+struct recipient_counts {
+    uint64_t verified, kept;
+};
+struct recipient_counts recipients_counts(const struct recipients *rs);
 
 /* `object`: the bytes of the member, or absent: then *out is NULL. *out lives until the next call
  * here. ERR_DENIED: *f. */
