@@ -29,8 +29,10 @@ struct localkms {
     struct vault *vault;
     struct recipients *recipients;
     struct principals principals;
+    struct localkms_origin origin;
+    bool audit, audit_hex;
     struct principal anybody; /* development mode; no arn: off */
-    struct call *call; /* one at a time, kept to spare the allocation */
+    struct call *call;        /* one at a time, kept to spare the allocation */
 };
 
 struct call {

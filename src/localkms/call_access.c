@@ -67,7 +67,9 @@ static void common_facts(struct call *c, const char *arn)
     call_fact(c, SPAN_LIT("kms:CallerAccount"), c->who->caller.account);
     call_fact(c, SPAN_LIT("aws:PrincipalAccount"), c->who->caller.account);
     call_fact(c, SPAN_LIT("aws:PrincipalArn"), span_str(arn));
-    call_fact(c, SPAN_LIT("aws:SecureTransport"), SPAN_LIT("true"));
+    call_fact(c, SPAN_LIT("aws:SecureTransport"),
+              c->k->origin.tls ? SPAN_LIT("true") : SPAN_LIT("false"));
+    call_fact(c, SPAN_LIT("aws:SourceIp"), span_str(c->k->origin.ip));
     call_fact(c, SPAN_LIT("aws:RequestedRegion"), span_str(c->k->region));
     if (c->key)
         call_key_facts(c, c->key->row.spec);

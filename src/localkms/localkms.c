@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "localkms/audit.h"
 #include "localkms/auth.h"
 #include "localkms/call.h"
 #include "localkms/people.h"
@@ -87,6 +88,9 @@ static enum err fill(struct crypto *cx, const struct localkms_settings *s, struc
         return why_fail(why, ERR_MALFORMED, "partition", 0);
     k->cx = cx;
     k->form = s->form;
+    k->audit = s->audit;
+    k->audit_hex = s->audit_hex;
+    k->origin = (struct localkms_origin){ .ip = "127.0.0.1", .tls = true };
     k->call = calloc(1, sizeof *k->call);
     if (!k->call)
         return ERR_NOMEM;
@@ -150,8 +154,14 @@ enum err localkms_set_principals(struct localkms *k, struct span text, struct wh
     return ERR_OK;
 }
 
+void localkms_set_origin(struct localkms *k, const struct localkms_origin *origin)
+{
+    k->origin = *origin;
+}
+
 void localkms_note_clear(struct localkms_note *note)
 {
+    buf_clear(&note->audit);
     buf_clear(&note->message);
     buf_clear(&note->explain);
 }
@@ -268,6 +278,7 @@ enum err localkms_handle(struct localkms *k, const struct http1_head *head, stru
     const struct operation *op = find_operation(head);
     struct call *c = k->call;
 
+    buf_reset(&note->audit);
     buf_reset(&note->message);
     buf_reset(&note->explain);
     *note = (struct localkms_note){
@@ -277,6 +288,7 @@ enum err localkms_handle(struct localkms *k, const struct http1_head *head, stru
         .caller = "",
         .module_id = "",
         .store_reason = "",
+        .audit = note->audit,
         .message = note->message,
         .explain = note->explain,
     };
@@ -287,6 +299,8 @@ enum err localkms_handle(struct localkms *k, const struct http1_head *head, stru
     r = call_fail(c, perform(c, head, body, op, &answer));
     if (r != ERR_OK)
         r = write_fault(c, note, &answer);
+    if (r == ERR_OK && k->audit)
+        r = audit_record(c, head, &note->audit);
     call_end(c);
     return r == ERR_OK ? respond(head, now_ms, buf_view(&answer), response, note) : r;
 }

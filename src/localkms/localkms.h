@@ -23,6 +23,7 @@ enum {
     LOCALKMS_ACCOUNT_DIGITS = 12,
     LOCALKMS_REGION_MAX_BYTES = 32,
     LOCALKMS_TEXT_MAX_BYTES = 16384, /* of an explanation */
+    LOCALKMS_AUDIT_MAX_BYTES = 65536,
 };
 
 struct localkms;
@@ -39,6 +40,8 @@ struct localkms_settings {
     const struct keystore *store;
     int64_t max_document_age_s; /* 0: as long as its certificates are valid */
     bool refuse_debug;          /* documents of debug enclaves, whatever the policies say */
+    bool audit;                 /* write a record of each call (audit.h) into the note */
+    bool audit_hex;             /* with registers in hexadecimal, not base64 */
     bool accept_any; /* development mode: unknown credentials are the account's root user, and no
                         signature is checked */
 };
@@ -63,14 +66,23 @@ struct localkms_note {
     bool attested, debug_enclave, unsigned_document; /* unsigned: QEMU's */
     const char *module_id;
     const char *store_reason; /* the key store's own words about its failure, or "" */
+    struct buf audit;         /* one JSON object, or empty */
     struct buf message;       /* as sent to the caller */
     struct buf explain;       /* of a refusal by policy: what decided, what would have matched */
 };
 
 #define LOCALKMS_NOTE_INIT                                                                         \
-    ((struct localkms_note){ .message = BUF_INIT(LOCALKMS_TEXT_MAX_BYTES),                         \
+    ((struct localkms_note){ .audit = BUF_INIT(LOCALKMS_AUDIT_MAX_BYTES),                          \
+                             .message = BUF_INIT(LOCALKMS_TEXT_MAX_BYTES),                         \
                              .explain = BUF_INIT(LOCALKMS_TEXT_MAX_BYTES) })
 void localkms_note_clear(struct localkms_note *note);
+
+/* Where the next request comes from; until then 127.0.0.1 over TLS. */
+struct localkms_origin {
+    char ip[46]; /* text */
+    bool tls;
+};
+void localkms_set_origin(struct localkms *k, const struct localkms_origin *origin);
 
 /* Answer one request; the whole response is appended. Only ERR_NOMEM, ERR_LIMIT (`response` is
  * full), ERR_CRYPTO: then nothing was appended and the connection has to be closed. `now_ms`: unix.
