@@ -1,7 +1,11 @@
 #include "io/conn_in.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -306,4 +310,23 @@ void conn_finish(struct conn *c)
 void conn_close(struct conn *c)
 {
     conn_fail(c, ERR_OK, NULL);
+}
+
+void conn_peer(const struct conn *c, char out[static CONN_PEER_BYTES])
+{
+    struct sockaddr_storage at = { .ss_family = AF_UNSPEC };
+    socklen_t len = sizeof at;
+    const void *address = NULL;
+
+    out[0] = '\0';
+    if (getpeername(c->fd, (struct sockaddr *)&at, &len) != 0)
+        return;
+    if (at.ss_family == AF_UNIX)
+        memcpy(out, "unix", sizeof "unix");
+    if (at.ss_family == AF_INET)
+        address = &((const struct sockaddr_in *)(const void *)&at)->sin_addr;
+    if (at.ss_family == AF_INET6)
+        address = &((const struct sockaddr_in6 *)(const void *)&at)->sin6_addr;
+    if (address && !inet_ntop(at.ss_family, address, out, CONN_PEER_BYTES))
+        out[0] = '\0';
 }

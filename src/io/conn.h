@@ -50,6 +50,10 @@ void conn_resume(struct conn *c);
 /* Queue bytes; the buf is taken (and left empty). ERR_IO once closing or finishing, ERR_NOMEM; the
  * buf is as before then. */
 MUST_USE enum err conn_send(struct conn *c, struct buf *take);
+/* The peer's address as text ("127.0.0.1", "::1"), "unix" for a Unix socket, "" if it cannot be
+ * told any more. */
+enum { CONN_PEER_BYTES = 46 };
+void conn_peer(const struct conn *c, char out[static CONN_PEER_BYTES]);
 /* Bytes queued and not yet with the kernel. */
 size_t conn_unsent(const struct conn *c);
 /* Shut the write side down after everything queued is out (TLS: close_notify first). Reading goes

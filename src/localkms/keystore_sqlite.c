@@ -290,3 +290,19 @@ struct keystore keystore_sqlite_interface(struct keystore_sqlite *s)
                               .list = list,
                               .reason = reason };
 }
+
+enum err keystore_sqlite_backup(struct keystore_sqlite *s, const char *path, struct why *why)
+{
+    sqlite3 *to = NULL;
+    int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+
+    if (rc == SQLITE_OK) {
+        sqlite3_backup *b = sqlite3_backup_init(to, "main", s->db, "main");
+        rc = b ? sqlite3_backup_step(b, -1) : SQLITE_ERROR;
+        int end = b ? sqlite3_backup_finish(b) : sqlite3_errcode(to);
+        rc = rc == SQLITE_DONE ? end : rc;
+    }
+    if (sqlite3_close(to) != SQLITE_OK)
+        rc = SQLITE_ERROR;
+    return rc == SQLITE_OK ? ERR_OK : why_fail(why, ERR_IO, sqlite3_errstr(rc), 0);
+}

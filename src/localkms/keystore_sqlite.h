@@ -20,4 +20,9 @@ MUST_USE enum err keystore_sqlite_open(const char *path, struct keystore_sqlite 
 void keystore_sqlite_close(struct keystore_sqlite *s); /* NULL is fine */
 struct keystore keystore_sqlite_interface(struct keystore_sqlite *s);
 
+/* Copy the whole database, as it is at one moment, into the file at `path`, which is there and
+ * empty; what goes on with the store waits meanwhile. ERR_IO. */
+MUST_USE enum err keystore_sqlite_backup(struct keystore_sqlite *s, const char *path,
+                                         struct why *why);
+
 #endif

@@ -154,6 +154,13 @@ enum err localkms_set_principals(struct localkms *k, struct span text, struct wh
     return ERR_OK;
 }
 
+struct localkms_documents localkms_documents(const struct localkms *k)
+{
+    struct recipient_counts c = recipients_counts(k->recipients);
+
+    return (struct localkms_documents){ c.verified, c.kept };
+}
+
 void localkms_set_origin(struct localkms *k, const struct localkms_origin *origin)
 {
     k->origin = *origin;

@@ -77,6 +77,12 @@ struct localkms_note {
                              .explain = BUF_INIT(LOCALKMS_TEXT_MAX_BYTES) })
 void localkms_note_clear(struct localkms_note *note);
 
+/* Attestation documents: verified, and found among those that were. */
+struct localkms_documents {
+    uint64_t verified, kept;
+};
+struct localkms_documents localkms_documents(const struct localkms *k);
+
 /* Where the next request comes from; until then 127.0.0.1 over TLS. */
 struct localkms_origin {
     char ip[46]; /* text */

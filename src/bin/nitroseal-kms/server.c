@@ -18,6 +18,7 @@ struct client {
     bool arriving;  /* the first bytes of a request are here, not the last */
     bool continued; /* this request's 100 has been sent */
     bool ending;    /* the last answer is on its way; nothing more is read */
+    char peer[CONN_PEER_BYTES];
 };
 
 struct server {
@@ -27,6 +28,8 @@ struct server {
     bool stopping;
     server_handle_fn *handle;
     void *arg;
+    bool tls;
+    struct server_counts counts;
     struct http1_head head; /* of the request in hand: there is one at a time */
 };
 
@@ -54,6 +57,7 @@ static void refuse(struct client *cl, unsigned status)
     AUTO(buf_clear) struct buf b = BUF_INIT(1024);
     const struct http1_header h = { SPAN_LIT("connection"), SPAN_LIT("close") };
 
+    cl->s->counts.refused++;
     if (http1_response_write(&b, status, &h, 1, SPAN_EMPTY) == ERR_OK)
         send_or_close(cl, &b);
     end(cl);
@@ -114,7 +118,8 @@ static void answer(struct client *cl, struct span body)
     AUTO(buf_clear) struct buf response = BUF_INIT(SERVER_RESPONSE_MAX_BYTES);
     struct server *s = cl->s;
 
-    if (s->handle(s->arg, &s->head, body, &response) != ERR_OK) {
+    const struct server_request rq = { &s->head, body, cl->peer, s->tls };
+    if (s->handle(s->arg, &rq, &response) != ERR_OK) {
         conn_close(cl->c);
         cl->ending = true;
         return;
@@ -169,8 +174,13 @@ static void serve(struct client *cl)
 
 static void on_open(struct conn *c, void *arg)
 {
+    struct client *cl = arg;
+
     (void)c;
-    set_deadline(arg, IDLE_S);
+    if (cl->s->stopping)
+        end(cl);
+    else
+        set_deadline(cl, IDLE_S);
 }
 
 static void on_data(struct conn *c, void *arg)
@@ -209,6 +219,7 @@ static void on_closed(struct conn *c, void *arg, enum err r, const struct why *w
     if (cl->next)
         cl->next->prev = cl->prev;
     free(cl);
+    s->counts.open--;
     stop_if_done(s);
 }
 
@@ -233,6 +244,9 @@ static void on_accepted(struct conn *c, void *arg)
     if (cl->next)
         cl->next->prev = cl;
     s->clients = cl;
+    s->counts.accepted++;
+    s->counts.open++;
+    conn_peer(c, cl->peer);
     conn_set_arg(c, &events, cl);
 }
 
@@ -243,7 +257,7 @@ enum err server_new(struct loop *l, const struct server_options *o, struct serve
 
     if (!s)
         return why_fail(why, ERR_NOMEM, "memory", 0);
-    *s = (struct server){ .loop = l, .handle = o->handle, .arg = o->arg };
+    *s = (struct server){ .loop = l, .handle = o->handle, .arg = o->arg, .tls = o->tls };
     const struct listener_options lo = {
         .conn = { .tls = o->tls, .in_max = IN_MAX_BYTES, .deadline_ns = HANDSHAKE_S * NS_PER_S },
         .max = o->max,
@@ -259,6 +273,11 @@ enum err server_new(struct loop *l, const struct server_options *o, struct serve
     return ERR_OK;
 }
 
+struct server_counts server_counts(const struct server *s)
+{
+    return s->counts;
+}
+
 unsigned server_port(const struct server *s)
 {
     return listener_port(s->listener);
@@ -271,9 +290,14 @@ void server_stop(struct server *s)
     s->stopping = true;
     listener_free(s->listener);
     s->listener = NULL;
-    for (struct client *cl = s->clients; cl; cl = cl->next)
-        if (!cl->ending)
+    for (struct client *cl = s->clients; cl; cl = cl->next) {
+        if (cl->ending)
+            continue;
+        if (cl->arriving || conn_unsent(cl->c))
+            set_deadline(cl, SERVER_DRAIN_S); /* answer() ends it */
+        else
             end(cl);
+    }
     stop_if_done(s);
 }
 

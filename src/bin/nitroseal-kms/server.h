@@ -1,4 +1,5 @@
-/* server.h - HTTPS on the loop: requests in, whole responses out, keep-alive and pipelining.
+/* server.h - HTTP on the loop, with TLS or plain: requests in, whole responses out, keep-alive and
+ * pipelining.
  *
  * The handler gets a complete request and answers at once; this file knows nothing of KMS. Bounded:
  * connections, bytes of a request, time for one to arrive, answers waiting to leave. */
@@ -10,15 +11,21 @@
 
 enum { SERVER_BODY_MAX_BYTES = 512 << 10, SERVER_RESPONSE_MAX_BYTES = 1 << 20 };
 
-/* Append one whole response. Spans of `head` and `body` live until it returns. Anything but ERR_OK
- * closes the connection without an answer. */
-typedef enum err server_handle_fn(void *arg, const struct http1_head *head, struct span body,
-                                  struct buf *response);
+struct server_request {
+    const struct http1_head *head;
+    struct span body;
+    const char *peer; /* conn_peer() */
+    bool tls;
+};
+
+/* Append one whole response. What `rq` points to lives until it returns. Anything but ERR_OK closes
+ * the connection without an answer. */
+typedef enum err server_handle_fn(void *arg, const struct server_request *rq, struct buf *response);
 
 struct server_options {
     struct addr at;
-    struct tls_ctx *tls;
-    unsigned max; /* connections */
+    struct tls_ctx *tls; /* NULL: plain */
+    unsigned max;        /* connections */
     server_handle_fn *handle;
     void *arg;
 };
@@ -29,7 +36,15 @@ struct server;
 MUST_USE enum err server_new(struct loop *l, const struct server_options *o, struct server **out,
                              struct why *why);
 unsigned server_port(const struct server *s);
-/* Accept no more, let what was answered leave, then loop_stop(). */
+struct server_counts {
+    uint64_t accepted; /* connections, ever */
+    unsigned open;
+    uint64_t refused; /* what was no request that can be answered: 400 and 413 of ours */
+};
+struct server_counts server_counts(const struct server *s);
+/* Accept no more, answer what is arriving (for SERVER_DRAIN_S at most), let answers leave, then
+ * loop_stop(). */
+enum { SERVER_DRAIN_S = 5 };
 void server_stop(struct server *s);
 void server_free(struct server *s); /* NULL is fine; before loop_free() */
 

@@ -48,17 +48,19 @@ enum err state_check_private(const char *path, struct why *why)
 }
 
 /* One program per folder: two would each have their own idea of the keys. */
-static enum err lock_take(const char *dir, struct state *st, struct why *why)
+enum err state_lock(const char *dir, int *out, struct why *why)
 {
     char path[STATE_PATH_BYTES];
 
     if (state_path(dir, "lock", path) != ERR_OK)
         return why_fail(why, ERR_LIMIT, "path too long", 0);
-    st->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (st->lock_fd < 0)
+    AUTO(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
         return why_fail(why, ERR_IO, errno_what(errno), 0);
-    if (flock(st->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
         return why_fail(why, ERR_IO, "another nitroseal-kms uses this folder", 0);
+    *out = fd;
+    fd = -1; /* handed over */
     return ERR_OK;
 }
 
@@ -179,7 +181,7 @@ enum err state_open(struct crypto *cx, const char *dir, int64_t now_s, struct st
     enum err r = dir_make(dir, why);
 
     if (r == ERR_OK)
-        r = lock_take(dir, out, why);
+        r = state_lock(dir, &out->lock_fd, why);
     if (r == ERR_OK)
         r = master_key_take(cx, dir, out, why);
     return r == ERR_OK ? ca_take(cx, dir, now_s, out, why) : r;

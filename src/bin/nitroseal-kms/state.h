@@ -6,6 +6,8 @@
  *     ca.pem       its certificate, for clients to trust               0644
  *     port         the port that is listened on                        0644
  *     lock         held while a program uses the folder                0600
+ *     control      Unix socket for orders while it runs                0600
+ *     audit.log    the audit log, unless it is elsewhere (audit_log.h) 0600
  *
  * The server's certificate is made anew at each start and never kept.
  */
@@ -29,6 +31,10 @@ void state_clear(struct state *st);
 
 /* DIR/NAME. ERR_LIMIT. */
 MUST_USE enum err state_path(const char *dir, const char *name, char out[static STATE_PATH_BYTES]);
+
+/* Take the folder for this program alone; the lock ends with the descriptor. ERR_IO, also for a
+ * folder in use. *fd untouched on failure. */
+MUST_USE enum err state_lock(const char *dir, int *fd, struct why *why);
 
 /* Make what is missing, read the rest. *out begins as STATE_INIT. ERR_IO, also for a folder in use
  * and for a secret that others may read; ERR_MALFORMED: a file of another content. */

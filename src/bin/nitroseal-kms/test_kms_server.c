@@ -20,9 +20,10 @@ struct world {
     struct server *server;
 };
 
-static enum err echo(void *arg, const struct http1_head *head, struct span body,
-                     struct buf *response)
+static enum err echo(void *arg, const struct server_request *rq, struct buf *response)
 {
+    const struct http1_head *head = rq->head;
+    struct span body = rq->body;
     char text[256];
     const struct http1_header h = { SPAN_LIT("x-test"), SPAN_LIT("yes") };
     int n = snprintf(text, sizeof text, "%.*s %zu", (int)head->target.len,
