@@ -151,39 +151,126 @@ enum err attest_verify(struct crypto *cx, struct span in, struct span root_der, 
     return attest_verify_seen(cx, in, root_der, now_s, NULL, out, why);
 }
 
+void attest_seen_clear(struct attest_seen *seen)
+{
+    for (unsigned i = 0; i < ATTEST_CHAINS_MAX; i++)
+        x509_free(seen->chains[i].leaf);
+    *seen = (struct attest_seen){ .n = 0 };
+}
+
+/* Lengths keep two chains apart that are the same bytes joined. */
+static enum err chain_digest(struct crypto *cx, const struct attest_doc *doc,
+                             uint8_t out[static SHA256_BYTES])
+{
+    uint8_t lengths[CHAIN_MAX][2];
+    struct span parts[2 * CHAIN_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i <= doc->n_cabundle; i++) {
+        struct span der = i < doc->n_cabundle ? doc->cabundle[i] : doc->certificate;
+        lengths[i][0] = (uint8_t)(der.len >> 8);
+        lengths[i][1] = (uint8_t)der.len;
+        parts[n++] = SPAN_ARRAY(lengths[i]);
+        parts[n++] = der;
+    }
+    return sha256_parts(cx, parts, n, out);
+}
+
+/* The leaf of a chain that held and holds still, with its times; NULL: verify it. */
+static const struct x509 *chain_seen(struct attest_seen *seen,
+                                     const uint8_t digest[static SHA256_BYTES], int64_t now_s,
+                                     struct attest_verified *v)
+{
+    unsigned n = seen->n_chains < ATTEST_CHAINS_MAX ? seen->n_chains : ATTEST_CHAINS_MAX;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (memcmp(seen->chains[i].digest, digest, SHA256_BYTES) != 0)
+            continue;
+        if (now_s < seen->chains[i].from || now_s > seen->chains[i].to)
+            return NULL; /* verified anew, which says what is wrong */
+        v->chain_from = seen->chains[i].from;
+        v->chain_to = seen->chains[i].to;
+        seen->chains_found++;
+        return seen->chains[i].leaf;
+    }
+    return NULL;
+}
+
+/* Keep the leaf of a chain that holds; it is the keeper's from then on. */
+static void chain_keep(struct attest_seen *seen, const uint8_t digest[static SHA256_BYTES],
+                       struct chain *chain, const struct attest_verified *v)
+{
+    unsigned at = seen->n_chains++ % ATTEST_CHAINS_MAX;
+
+    x509_free(seen->chains[at].leaf);
+    memcpy(seen->chains[at].digest, digest, SHA256_BYTES);
+    seen->chains[at].leaf = chain->cert[--chain->n];
+    seen->chains[at].from = v->chain_from;
+    seen->chains[at].to = v->chain_to;
+}
+
+static void chain_times(const struct chain *c, struct attest_verified *v)
+{
+    v->chain_from = INT64_MIN;
+    v->chain_to = INT64_MAX;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct x509_facts *f = facts_at(c, i);
+        v->chain_from = f->not_before > v->chain_from ? f->not_before : v->chain_from;
+        v->chain_to = f->not_after < v->chain_to ? f->not_after : v->chain_to;
+    }
+}
+
+/* What the leaf has to say: the document's signature, and the time in which it could make it. */
+static enum err leaf_verify(struct crypto *cx, const struct x509 *leaf, struct attest_verified *v,
+                            struct why *why)
+{
+    enum err r = cose_sign1_verify(cx, &v->doc.sign1, x509_pub(leaf), NULL);
+
+    if (r != ERR_OK)
+        return why_fail(why, r, "document signature", 0);
+    if (!time_in_leaf(v->doc.timestamp_ms, x509_facts(leaf)))
+        return why_fail(why, ERR_VERIFY, "document time", 0);
+    v->not_before = x509_facts(leaf)->not_before;
+    v->not_after = x509_facts(leaf)->not_after;
+    return ERR_OK;
+}
+
+/* By way of the whole chain. Only a chain whose document held is kept: whoever has no key of a leaf
+ * cannot fill the memory with chains of others. */
+static enum err verify_all(struct crypto *cx, struct span in, int64_t now_s,
+                           struct attest_seen *seen, const uint8_t digest[static SHA256_BYTES],
+                           struct attest_verified *v, struct why *why)
+{
+    AUTO(chain_clear) struct chain chain = { 0 };
+
+    enum err r = chain_parse(cx, in, &v->doc, &chain, why);
+    if (r == ERR_OK)
+        r = chain_verify(cx, &chain, now_s, seen, why);
+    if (r != ERR_OK)
+        return r;
+    chain_times(&chain, v);
+    r = leaf_verify(cx, chain.cert[chain.n - 1], v, why);
+    if (r == ERR_OK && seen)
+        chain_keep(seen, digest, &chain, v);
+    return r;
+}
+
 enum err attest_verify_seen(struct crypto *cx, struct span in, struct span root_der, int64_t now_s,
                             struct attest_seen *seen, struct attest_verified *out, struct why *why)
 {
-    AUTO(chain_clear) struct chain chain = { 0 };
     struct attest_verified v = { 0 };
+    uint8_t digest[SHA256_BYTES] = { 0 };
 
     enum err r = attest_doc_parse(in, &v.doc, why);
     if (r != ERR_OK)
         return r;
     if (!span_eq(v.doc.cabundle[0], root_der))
         return why_fail(why, ERR_VERIFY, "root", (size_t)(v.doc.cabundle[0].ptr - in.ptr));
-    r = chain_parse(cx, in, &v.doc, &chain, why);
-    if (r != ERR_OK)
-        return r;
-    r = chain_verify(cx, &chain, now_s, seen, why);
-    if (r != ERR_OK)
-        return r;
-    const struct x509 *leaf = chain.cert[chain.n - 1];
-    r = cose_sign1_verify(cx, &v.doc.sign1, x509_pub(leaf), NULL);
-    if (r != ERR_OK)
-        return why_fail(why, r, "document signature", 0);
-    if (!time_in_leaf(v.doc.timestamp_ms, x509_facts(leaf)))
-        return why_fail(why, ERR_VERIFY, "document time", 0);
-
-    v.not_before = x509_facts(leaf)->not_before;
-    v.not_after = x509_facts(leaf)->not_after;
-    v.chain_from = v.not_before;
-    v.chain_to = v.not_after;
-    for (size_t i = 0; i < chain.n; i++) {
-        const struct x509_facts *f = facts_at(&chain, i);
-        v.chain_from = f->not_before > v.chain_from ? f->not_before : v.chain_from;
-        v.chain_to = f->not_after < v.chain_to ? f->not_after : v.chain_to;
-    }
-    *out = v;
-    return ERR_OK;
+    if (seen && chain_digest(cx, &v.doc, digest) != ERR_OK)
+        return why_fail(why, ERR_CRYPTO, "digest of the chain", 0);
+    const struct x509 *leaf = seen ? chain_seen(seen, digest, now_s, &v) : NULL;
+    r = leaf ? leaf_verify(cx, leaf, &v, why) : verify_all(cx, in, now_s, seen, digest, &v, why);
+    if (r == ERR_OK)
+        *out = v;
+    return r;
 }

@@ -34,15 +34,24 @@ struct attest_verified {
 MUST_USE enum err attest_verify(struct crypto *cx, struct span in, struct span root_der,
                                 int64_t now_s, struct attest_verified *out, struct why *why);
 
-/* Signatures on certificates that held before, by the SHA-256 of issuer and subject: they hold for
- * ever, so a verifier of many documents need not compute them again. Whatever depends on the time,
- * the root or the place in the chain is judged anew each time. Zero is empty; no cleaning; one
- * thread. */
-enum { ATTEST_SEEN_MAX = 64 };
+/* What held before, for a verifier of many documents. Signatures on certificates, by the SHA-256 of
+ * issuer and subject: they hold for ever. Whole chains, by the SHA-256 of all their certificates:
+ * they hold while each of them is valid, and of a document under one only its own signature and its
+ * times are left to check. Which root is trusted is judged anew each time. Bounded: the oldest make
+ * room. Zero is empty; one thread. */
+enum { ATTEST_SEEN_MAX = 64, ATTEST_CHAINS_MAX = 32 };
 struct attest_seen {
     uint8_t digests[ATTEST_SEEN_MAX][32];
-    unsigned n; /* that were ever put in; the oldest make room */
+    unsigned n; /* that were ever put in */
+    struct {
+        uint8_t digest[32];
+        struct x509 *leaf;
+        int64_t from, to;
+    } chains[ATTEST_CHAINS_MAX];
+    unsigned n_chains;
+    uint64_t chains_found; /* for a log */
 };
+void attest_seen_clear(struct attest_seen *seen);
 /* As attest_verify(). `seen` may be NULL. */
 MUST_USE enum err attest_verify_seen(struct crypto *cx, struct span in, struct span root_der,
                                      int64_t now_s, struct attest_seen *seen,

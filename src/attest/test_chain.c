@@ -300,6 +300,8 @@ static const struct row {
     { "certificate is none", no_certificate, ERR_MALFORMED, "certificate" },
 };
 
+static struct attest_seen seen_by_rows;
+
 static void chain_row(void **state)
 {
     const struct row *row = *state;
@@ -331,11 +333,10 @@ static void chain_row(void **state)
         assert_int_equal(v.not_after, 777);
     }
     /* The verdict is the same whatever was seen before, of this chain and of others. */
-    static struct attest_seen seen;
     for (int again = 0; again < 2; again++) {
         why.what = "";
         assert_int_equal(
-            attest_verify_seen(w.cx, buf_view(&document), root, p.at_s, &seen, &v, &why),
+            attest_verify_seen(w.cx, buf_view(&document), root, p.at_s, &seen_by_rows, &v, &why),
             row->want);
         if (row->want != ERR_OK)
             assert_string_equal(why.what, row->what);
@@ -346,12 +347,99 @@ static void chain_row(void **state)
     buf_clear(&twin);
 }
 
+/* Documents under a chain that is known: found, and refused for their own faults all the same. */
+static void known_chain(void **state)
+{
+    static struct attest_seen known;
+    static struct attest_verified v;
+    struct buf der[CERTS], document = BUF_INIT(ATTEST_DOC_MAX);
+    struct why why = { 0 };
+    struct plan p;
+    (void)state;
+
+    plan_init(&p);
+    p.rq[UPPER].not_after = NOW + 50;
+    for (int i = 0; i < CERTS; i++) {
+        der[i] = BUF_INIT(DER_MAX);
+        cert_make(&p, i, &der[i]);
+    }
+    const struct span root = buf_view(&der[ROOT]), other = buf_view(&der[UPPER]);
+    static const struct {
+        int64_t at_s, stamp_s;
+        bool other_root, other_signer;
+        const char *what; /* NULL: it holds */
+        unsigned found;
+    } steps[] = {
+        { NOW, NOW, false, true, "document signature", 0 }, /* keeps nothing */
+        { NOW, NOW, false, false, NULL, 0 },
+        { NOW + 50, NOW + 1, false, false, NULL, 1 },
+        { NOW + 51, NOW + 1, false, false, "certificate time", 1 },
+        { NOW, NOW + 2, false, true, "document signature", 2 },
+        { NOW, NOW - 10 * DAY, false, false, "document time", 3 },
+        { NOW, NOW, true, false, "root", 3 },
+        { NOW, NOW + 3, false, false, NULL, 4 },
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        p.timestamp_ms = (uint64_t)steps[i].stamp_s * 1000;
+        p.signer = steps[i].other_signer ? w.other : w.key[LEAF];
+        buf_reset(&document);
+        document_make(&p, der, &document);
+        enum err r =
+            attest_verify_seen(w.cx, buf_view(&document), steps[i].other_root ? other : root,
+                               steps[i].at_s, &known, &v, &why);
+        assert_int_equal(r, steps[i].what ? ERR_VERIFY : ERR_OK);
+        if (steps[i].what)
+            assert_string_equal(why.what, steps[i].what);
+        else
+            assert_int_equal(v.chain_to, NOW + 50);
+        assert_int_equal(known.chains_found, steps[i].found);
+    }
+    attest_seen_clear(&known);
+    for (int i = 0; i < CERTS; i++)
+        buf_clear(&der[i]);
+    buf_clear(&document);
+}
+
+/* More chains than are kept: the oldest makes room. */
+static void many_chains(void **state)
+{
+    static struct attest_seen known;
+    static struct attest_verified v;
+    struct buf der[CERTS], document = BUF_INIT(ATTEST_DOC_MAX);
+    struct plan p;
+    (void)state;
+
+    plan_init(&p);
+    for (int i = 0; i < CERTS; i++) {
+        der[i] = BUF_INIT(DER_MAX);
+        cert_make(&p, i, &der[i]);
+    }
+    for (unsigned n = 0; n <= ATTEST_CHAINS_MAX + 1; n++) {
+        if (n <= ATTEST_CHAINS_MAX) { /* another leaf each time; the last one twice */
+            p.rq[LEAF].not_after++;
+            buf_reset(&der[LEAF]);
+            cert_make(&p, LEAF, &der[LEAF]);
+        }
+        buf_reset(&document);
+        document_make(&p, der, &document);
+        assert_int_equal(attest_verify_seen(w.cx, buf_view(&document), buf_view(&der[ROOT]), NOW,
+                                            &known, &v, NULL),
+                         ERR_OK);
+    }
+    assert_int_equal(known.chains_found, 1);
+    assert_int_equal(known.n_chains, ATTEST_CHAINS_MAX + 1);
+    attest_seen_clear(&known);
+    for (int i = 0; i < CERTS; i++)
+        buf_clear(&der[i]);
+    buf_clear(&document);
+}
+
 /* No flipped bit of a good document is accepted, although its certificates have been seen. */
 static void every_flipped_bit(void **state)
 {
     struct buf der[CERTS], document = BUF_INIT(ATTEST_DOC_MAX);
     static struct attest_verified v;
-    struct attest_seen seen = { .n = 0 };
+    static struct attest_seen seen;
     struct plan p;
     (void)state;
 
@@ -372,6 +460,7 @@ static void every_flipped_bit(void **state)
             fail_msg("bit %zu", bit);
         document.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
+    attest_seen_clear(&seen);
     for (int i = 0; i < CERTS; i++)
         buf_clear(&der[i]);
     buf_clear(&document);
@@ -427,8 +516,8 @@ enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 int main(void)
 {
     static const struct CMUnitTest own[] = {
-        cmocka_unit_test(every_flipped_bit),
-        cmocka_unit_test(aws_root),
+        cmocka_unit_test(known_chain),           cmocka_unit_test(many_chains),
+        cmocka_unit_test(every_flipped_bit),     cmocka_unit_test(aws_root),
         cmocka_unit_test(aws_root_refuses_ours),
     };
     static struct CMUnitTest tests[ROWS + sizeof(own) / sizeof(own[0])];
@@ -437,5 +526,7 @@ int main(void)
         tests[i] =
             (struct CMUnitTest){ rows[i].name, chain_row, NULL, NULL, (void *)(uintptr_t)&rows[i] };
     memcpy(&tests[ROWS], own, sizeof(own));
-    return cmocka_run_group_tests(tests, world_new, world_free);
+    int failed = cmocka_run_group_tests(tests, world_new, world_free);
+    attest_seen_clear(&seen_by_rows);
+    return failed;
 }

@@ -98,6 +98,7 @@ void recipients_free(struct recipients *rs)
         buf_clear(&rs->roots[i]);
     for (unsigned i = 0; i < RECIPIENT_KEPT_MAX; i++)
         recipient_free(rs->kept[i]);
+    attest_seen_clear(&rs->seen);
     free(rs);
 }
 
