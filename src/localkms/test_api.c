@@ -42,6 +42,7 @@ static void start(struct api *a)
         .partition = SPAN_LIT("aws"),
         .roots = &a->root,
         .n_roots = 1,
+        .audit = true,
         .qemu_modules = &module,
         .n_qemu_modules = module.ptr ? 1 : 0,
         .master_key = SPAN_ARRAY(master),
