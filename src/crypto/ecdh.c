@@ -11,6 +11,7 @@
 
 enum {
     POINT_UNCOMPRESSED = 0x04,
+    GROUP_NAME_MAX = 32,
     FIELD_MAX_BYTES = ECDH_SECRET_MAX_BYTES,
     POINT_MAX_BYTES = 1 + 2 * FIELD_MAX_BYTES,
     EXTRA_BYTES = 8, /* 64 bits beyond the order */
@@ -139,6 +140,20 @@ static EVP_PKEY *key_of(const struct curve *c, const uint8_t wide[static WIDE_BY
     return pkey;
 }
 
+/* Takes over `pkey`, also on failure. */
+static enum err key_wrap(const struct curve *c, EVP_PKEY *pkey, struct ecdh_key **out)
+{
+    struct ecdh_key *key = calloc(1, sizeof *key);
+
+    if (!key) {
+        EVP_PKEY_free(pkey);
+        return ERR_NOMEM;
+    }
+    *key = (struct ecdh_key){ .curve = c, .pkey = pkey };
+    *out = key;
+    return ERR_OK;
+}
+
 enum err ecdh_key_from_seed(struct crypto *cx, enum ecdh_curve curve, struct span seed,
                             struct ecdh_key **out)
 {
@@ -146,33 +161,43 @@ enum err ecdh_key_from_seed(struct crypto *cx, enum ecdh_curve curve, struct spa
 
     if (seed.len != ECDH_SEED_BYTES)
         return ERR_INTERNAL;
-    AUTO(ecdh_key_freep) struct ecdh_key *key = calloc(1, sizeof *key);
-    if (!key)
-        return ERR_NOMEM;
-    key->curve = &curves[curve];
-    enum err r = widen(cx, key->curve, seed, wide);
-    if (r == ERR_OK)
-        key->pkey = key_of(key->curve, wide);
+    enum err r = widen(cx, &curves[curve], seed, wide);
+    EVP_PKEY *pkey = r == ERR_OK ? key_of(&curves[curve], wide) : NULL;
     wipe(wide, sizeof wide);
     if (r != ERR_OK)
         return r;
-    if (!key->pkey)
-        return ossl_fail();
-    *out = key;
-    key = NULL;
-    return ERR_OK;
+    return pkey ? key_wrap(&curves[curve], pkey, out) : ossl_fail();
+}
+
+enum err ecdh_key_parse(struct crypto *cx, enum ecdh_curve curve, struct span pkcs8,
+                        struct ecdh_key **out)
+{
+    const struct curve *c = &curves[curve];
+    char name[GROUP_NAME_MAX] = "";
+    EVP_PKEY *pkey = NULL;
+
+    (void)cx;
+    enum err r = pkcs8_read(pkcs8, &pkey);
+    if (r != ERR_OK)
+        return r;
+    bool same = EVP_PKEY_get_group_name(pkey, name, sizeof name, NULL) == 1 &&
+                strcmp(name, OBJ_nid2sn(c->nid)) == 0;
+    ERR_clear_error();
+    if (!same) {
+        EVP_PKEY_free(pkey);
+        return ERR_UNSUPPORTED;
+    }
+    return key_wrap(c, pkey, out);
+}
+
+enum err ecdh_key_private(const struct ecdh_key *key, struct secret *pkcs8)
+{
+    return pkcs8_write(key->pkey, pkcs8);
 }
 
 enum err ecdh_key_public(const struct ecdh_key *key, struct buf *spki)
 {
-    unsigned char *der = NULL;
-    int n = i2d_PUBKEY(key->pkey, &der);
-
-    if (n <= 0)
-        return ossl_fail();
-    enum err r = buf_append(spki, span_of(der, (size_t)n));
-    OPENSSL_free(der);
-    return r;
+    return spki_write(key->pkey, spki);
 }
 
 /* RFC 5480 section 2: SEQUENCE { SEQUENCE { id-ecPublicKey, curve }, BIT STRING point }. */

@@ -1,9 +1,9 @@
 /* ecdh.h - Diffie-Hellman on the NIST curves (SP 800-56A section 5.7.1.2: the x coordinate), for
  * the local KMS's keys of usage KEY_AGREEMENT.
  *
- * A private key is made out of a 32-byte seed, always the same one, so that what is kept of it has
- * the length of a symmetric key: more bits than the order needs, reduced (FIPS 186-5 section
- * A.2.1). On P-384 and P-521 it is so no stronger than its seed: 256 bits.
+ * Keys of early databases were made out of a 32-byte seed, always the same one: more bits than the
+ * order needs, reduced (FIPS 186-5 section A.2.1). On P-384 and P-521 such a one is no stronger
+ * than its seed: 256 bits.
  */
 #ifndef CRYPTO_ECDH_H
 #define CRYPTO_ECDH_H
@@ -19,6 +19,12 @@ struct ecdh_key;
 /* ERR_INTERNAL: a seed of another length. ERR_CRYPTO, ERR_NOMEM. */
 MUST_USE enum err ecdh_key_from_seed(struct crypto *cx, enum ecdh_curve curve, struct span seed,
                                      struct ecdh_key **out);
+/* DER PrivateKeyInfo (RFC 5208), nothing after it. ERR_MALFORMED, ERR_UNSUPPORTED: another curve or
+ * kind of key. ERR_NOMEM. */
+MUST_USE enum err ecdh_key_parse(struct crypto *cx, enum ecdh_curve curve, struct span pkcs8,
+                                 struct ecdh_key **out);
+/* The same form. *pkcs8 untouched on failure. */
+MUST_USE enum err ecdh_key_private(const struct ecdh_key *key, struct secret *pkcs8);
 void ecdh_key_free(struct ecdh_key *key);
 void ecdh_key_freep(struct ecdh_key **key);
 /* Append the DER SubjectPublicKeyInfo. */

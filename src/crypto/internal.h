@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "base/buf.h"
 #include "crypto/crypto.h"
 #include "crypto/x509.h"
 
@@ -51,6 +52,12 @@ MUST_USE static inline enum err ossl_fail(void)
     ERR_clear_error();
     return nomem ? ERR_NOMEM : ERR_CRYPTO;
 }
+
+/* Keys in their interchange forms, in keypair.c: DER PrivateKeyInfo (RFC 5208), with nothing after
+ * it, and DER SubjectPublicKeyInfo, appended. read: ERR_MALFORMED, ERR_NOMEM. */
+MUST_USE enum err pkcs8_read(struct span der, EVP_PKEY **out);
+MUST_USE enum err pkcs8_write(const EVP_PKEY *pkey, struct secret *out);
+MUST_USE enum err spki_write(const EVP_PKEY *pkey, struct buf *out);
 
 /* A memory BIO that reads `s`; NULL if it does not fit OpenSSL's int or there is no memory. */
 static inline BIO *bio_of_span(struct span s)

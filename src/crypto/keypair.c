@@ -32,7 +32,7 @@ static EVP_PKEY *generate(const struct kind *k)
 
 OSSL_CLEANER(PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free)
 
-static enum err private_write(const EVP_PKEY *pkey, struct secret *out)
+enum err pkcs8_write(const EVP_PKEY *pkey, struct secret *out)
 {
     AUTO(PKCS8_PRIV_KEY_INFO_free_p) PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(pkey);
     unsigned char *der = NULL;
@@ -45,7 +45,22 @@ static enum err private_write(const EVP_PKEY *pkey, struct secret *out)
     return r;
 }
 
-static enum err public_write(const EVP_PKEY *pkey, struct buf *out)
+enum err pkcs8_read(struct span der, EVP_PKEY **out)
+{
+    const unsigned char *p = der.ptr;
+
+    if (der.len == 0 || der.len > SECRET_MAX_BYTES)
+        return ERR_MALFORMED;
+    AUTO(PKCS8_PRIV_KEY_INFO_free_p)
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long)der.len);
+    EVP_PKEY *pkey = info && p == der.ptr + der.len ? EVP_PKCS82PKEY(info) : NULL;
+    if (!pkey)
+        return ossl_fail() == ERR_NOMEM ? ERR_NOMEM : ERR_MALFORMED;
+    *out = pkey;
+    return ERR_OK;
+}
+
+enum err spki_write(const EVP_PKEY *pkey, struct buf *out)
 {
     unsigned char *der = NULL;
     int n = i2d_PUBKEY(pkey, &der);
@@ -66,9 +81,9 @@ enum err keypair_new(struct crypto *cx, enum keypair_spec spec, struct secret *p
     (void)cx;
     if (!pkey)
         return ossl_fail();
-    enum err r = private_write(pkey, &key);
+    enum err r = pkcs8_write(pkey, &key);
     if (r == ERR_OK)
-        r = public_write(pkey, spki);
+        r = spki_write(pkey, spki);
     if (r == ERR_OK)
         *pkcs8 = secret_take(&key);
     return r;
