@@ -1,14 +1,15 @@
+/* call.c - members and answer members that several operations have. */
 #include "localkms/call.h"
 
 #include <stdio.h>
 
 #include "base/hex.h"
 
-enum { CMS_OUT_MAX_BYTES = CMS_MAX_BYTES };
+enum { CMS_OUT_MAX_BYTES = CMS_MAX_BYTES, TOKENS_MAX = 10, TOKEN_MAX_BYTES = 8192 };
 
 enum err call_fail(struct call *c, enum err r)
 {
-    if (r == ERR_OK || (r == ERR_DENIED && c->fault.kind != FAULT_NONE))
+    if (r == ERR_OK || r == ERR_MORE || (r == ERR_DENIED && c->fault.kind != FAULT_NONE))
         return r;
     return fault_bare(&c->fault, FAULT_INTERNAL);
 }
@@ -24,9 +25,16 @@ enum err call_fail_store(struct call *c, enum err r, enum store_use use)
 
 enum err call_take_context(struct call *c)
 {
+    return call_take_context_of(c, "EncryptionContext");
+}
+
+enum err call_take_context_of(struct call *c, const char *member)
+{
     struct span object = SPAN_EMPTY;
 
-    enum err r = input_object(&c->in, "EncryptionContext", &object, &c->fault);
+    context_clear(&c->context);
+    buf_reset(&c->context_bytes);
+    enum err r = input_object(&c->in, member, &object, &c->fault);
     if (r == ERR_OK)
         r = context_parse(object, &c->context, &c->fault);
     if (r == ERR_OK)
@@ -53,16 +61,53 @@ enum err call_take_recipient(struct call *c)
     return ERR_OK;
 }
 
+static enum err seen(void *ctx, const struct grant_row *row)
+{
+    (void)row;
+    *(bool *)ctx = true;
+    return ERR_OK;
+}
+
+static enum err check_token(struct call *c, struct span token)
+{
+    const struct keystore *store = vault_store(c->k->vault);
+    bool found = false;
+
+    enum err r = store->find_grant_token(store->arg, token, seen, &found);
+    if (r != ERR_OK)
+        return call_fail_store(c, r, STORE_READ);
+    return found ? ERR_OK : fault_bare(&c->fault, FAULT_INVALID_GRANT_TOKEN);
+}
+
+/* A grant counts from the moment it is made, so a token adds nothing; one of no grant is refused.
+ */
 enum err call_take_grants(struct call *c)
 {
-    struct span list = SPAN_EMPTY;
+    AUTO(checks_clear) struct checks check = CHECKS_INIT;
+    AUTO(buf_clear) struct buf scratch = BUF_INIT(INPUT_BODY_MAX_BYTES);
+    struct span list = SPAN_EMPTY, token = SPAN_EMPTY;
+    size_t n = 0;
 
     enum err r = input_list(&c->in, "GrantTokens", &list, &c->fault);
     if (r != ERR_OK || !list.ptr)
         return r;
     struct json_in j = json_in_init(list);
-    json_in_array(&j);
-    return json_in_element(&j) ? fault_bare(&c->fault, FAULT_INVALID_GRANT_TOKEN) : ERR_OK;
+    for (json_in_array(&j); json_in_element(&j); n++)
+        json_in_skip(&j);
+    check_list_length(&check, "grantTokens", n, 0, TOKENS_MAX);
+    r = checks_end(&check, &c->fault);
+    j = json_in_init(list);
+    for (json_in_array(&j); r == ERR_OK && json_in_element(&j);) {
+        if (json_in_peek(&j) != JSON_KIND_STRING)
+            return fault_set(&c->fault, FAULT_SERIALIZATION,
+                             "GrantTokens is not a list of Strings");
+        if (json_str_view(json_in_string(&j), &scratch, &token) != ERR_OK)
+            return fault_bare(&c->fault, FAULT_SERIALIZATION);
+        r = token.len && token.len <= TOKEN_MAX_BYTES
+                ? check_token(c, token)
+                : fault_bare(&c->fault, FAULT_INVALID_GRANT_TOKEN);
+    }
+    return r;
 }
 
 enum err call_take_dry_run(struct call *c)
@@ -70,127 +115,93 @@ enum err call_take_dry_run(struct call *c)
     return input_bool(&c->in, "DryRun", &c->dry_run, &c->fault);
 }
 
-static bool is_hex(struct span s)
+enum err call_reserve(struct call *c, struct span raw, struct buf *scratch)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'a' && s.ptr[i] <= 'f')))
-            return false;
-    return true;
+    uint8_t *unused;
+
+    return raw.len && span_find(raw, '\\') < raw.len
+               ? call_fail(c, buf_reserve(scratch, raw.len, &unused))
+               : ERR_OK;
 }
 
-/* 8-4-4-4-12 digits, or mrk- and 32. */
-static bool is_key_id(struct span s)
+void call_check_key_id(struct checks *check, struct span key_id)
 {
-    static const unsigned groups[] = { 8, 4, 4, 4, 12 };
-    struct span rest = s;
+    check_required(check, "keyId", key_id.ptr != NULL);
+    check_length(check, "keyId", key_id, 1, KEY_REF_MAX_BYTES);
+}
 
-    if (s.len != KEY_ID_BYTES)
-        return false;
-    if (span_starts(s, "mrk-"))
-        return is_hex(span_from(s, 4));
-    for (unsigned i = 0; i < 5; i++) {
-        struct span group = span_cut(&rest, '-');
-        if (group.len != groups[i] || !is_hex(group))
-            return false;
+enum err call_new_pair(struct call *c, enum keypair_spec spec, struct secret *pkcs8,
+                       struct buf *spki)
+{
+    struct localkms *k = c->k;
+
+    if (spec > KEYPAIR_RSA_4096)
+        return call_fail(c, keypair_new(c->cx, spec, pkcs8, spki));
+    if (k->made_pkcs8.ptr && k->wanted == spec) {
+        *pkcs8 = secret_take(&k->made_pkcs8);
+        enum err r = buf_append(spki, buf_view(&k->made_spki));
+        k->wanted = KEYPAIR_SPECS;
+        return call_fail(c, r);
     }
-    return true;
+    k->wanted = spec;
+    return ERR_MORE;
 }
 
-static enum err not_found(struct call *c, const char *before, struct span what, const char *after)
+void call_put_text(struct call *c, const char *name, struct span value)
 {
-    return fault_set(&c->fault, FAULT_NOT_FOUND, "%s%.*s%s", before, (int)what.len,
-                     (const char *)what.ptr, after);
+    json_out_key(&c->out, name);
+    json_out_string(&c->out, value);
 }
 
-static void write_arn(struct call *c, const char *id)
+void call_put_bool(struct call *c, const char *name, bool value)
 {
-    snprintf(c->key_arn, sizeof c->key_arn, "arn:%s:kms:%s:%s:key/%s", c->k->partition,
-             c->k->region, c->k->account, id);
+    json_out_key(&c->out, name);
+    json_out_bool(&c->out, value);
 }
 
-enum err call_find_key_by_id(struct call *c, const char *id, bool *found)
+void call_put_blob(struct call *c, const char *name, struct span bytes)
 {
-    enum err r = vault_find(c->k->vault, id, &c->key);
-
-    *found = c->key != NULL;
-    if (r != ERR_OK)
-        return call_fail_store(c, r, STORE_READ);
-    write_arn(c, id);
-    if (*found)
-        memcpy(c->note->key_id, c->key->row.id, KEY_ID_BYTES + 1);
-    return ERR_OK;
+    json_out_key(&c->out, name);
+    json_out_base64(&c->out, bytes);
 }
 
-/* arn:PARTITION:kms:REGION:ACCOUNT:key/ID or :alias/NAME. What is left in *resource is the last
- * part; another Region is told, another account looks like a key that is not there. */
-static enum err split_arn(struct call *c, struct span arn, struct span *resource, bool *foreign)
+void call_put_time(struct call *c, const char *name, int64_t ms)
 {
-    struct span rest = arn;
+    char text[40];
+    int n = snprintf(text, sizeof text, "%lld.%03u", (long long)(ms / 1000), (unsigned)(ms % 1000));
 
-    (void)span_cut(&rest, ':');
-    struct span partition = span_cut(&rest, ':');
-    struct span service = span_cut(&rest, ':');
-    struct span region = span_cut(&rest, ':');
-    struct span account = span_cut(&rest, ':');
-    if (!span_is(service, "kms") || !rest.ptr)
-        return not_found(c, "Invalid keyId '", arn, "'");
-    if (!span_is(region, c->k->region) || !span_is(partition, c->k->partition))
-        return not_found(c, "Invalid arn ", region, "");
-    *foreign = !span_is(account, c->k->account);
-    *resource = rest;
-    return ERR_OK;
+    json_out_key(&c->out, name);
+    json_out_raw(&c->out, span_of(text, (size_t)n));
 }
 
-static enum err no_alias(struct call *c, struct span alias)
+void call_put_list(struct call *c, const char *name, const char *const *items)
 {
-    return fault_set(&c->fault, FAULT_NOT_FOUND, "Alias arn:%s:kms:%s:%s:%.*s is not found.",
-                     c->k->partition, c->k->region, c->k->account, (int)alias.len,
-                     (const char *)alias.ptr);
+    json_out_key(&c->out, name);
+    json_out_array(&c->out);
+    for (size_t i = 0; items[i]; i++)
+        json_out_string(&c->out, span_str(items[i]));
+    json_out_array_end(&c->out);
 }
 
-enum err call_find_key(struct call *c, struct span key_id)
+enum err call_material_id(struct call *c, uint32_t material, char out[static 65])
 {
-    char id[KEY_ID_BYTES + 1] = "";
-    struct span name = key_id;
-    bool found = false, foreign = false;
-
-    if (span_starts(key_id, "arn:")) {
-        enum err r = split_arn(c, key_id, &name, &foreign);
-        if (r != ERR_OK)
-            return r;
-        if (foreign)
-            return span_starts(name, "alias/") ? not_found(c, "Alias ", key_id, " is not found.")
-                                               : not_found(c, "Key '", key_id, "' does not exist");
-        if (!span_starts(name, "alias/")) {
-            if (!span_starts(name, "key/"))
-                return not_found(c, "Invalid keyId '", key_id, "'");
-            name = span_from(name, 4);
-        }
-    }
-    if (span_starts(name, "alias/"))
-        return no_alias(c, name);
-    if (!is_key_id(name))
-        return not_found(c, "Invalid keyId '", name, "'");
-    memcpy(id, name.ptr, KEY_ID_BYTES);
-    enum err r = call_find_key_by_id(c, id, &found);
-    if (r != ERR_OK)
-        return r;
-    return found ? ERR_OK : not_found(c, "Key '", span_str(c->key_arn), "' does not exist");
-}
-
-void call_put_key_material_id(struct call *c, const char *member)
-{
-    char id[2 * SHA256_BYTES + 1];
     uint8_t digest[SHA256_BYTES], number[4];
 
     for (unsigned i = 0; i < 4; i++)
-        number[i] = (uint8_t)(c->key->row.material >> (24 - 8 * i));
+        number[i] = (uint8_t)(material >> (24 - 8 * i));
     const struct span parts[] = { span_str(c->key->row.id), SPAN_ARRAY(number) };
-    if (sha256_parts(c->cx, parts, 2, digest) != ERR_OK)
-        return; /* an optional member */
-    hex_write(SPAN_ARRAY(digest), id);
-    json_out_key(&c->out, member);
-    json_out_string(&c->out, span_str(id));
+    enum err r = sha256_parts(c->cx, parts, 2, digest);
+    if (r == ERR_OK)
+        hex_write(SPAN_ARRAY(digest), out);
+    return r;
+}
+
+void call_put_material_id(struct call *c, const char *member, uint32_t number)
+{
+    char id[65];
+
+    if (call_material_id(c, number, id) == ERR_OK) /* an optional member */
+        call_put_text(c, member, span_str(id));
 }
 
 enum err call_put_secret(struct call *c, const char *member, const struct secret *plain)
@@ -198,15 +209,13 @@ enum err call_put_secret(struct call *c, const char *member, const struct secret
     AUTO(buf_clear) struct buf sealed = BUF_INIT(CMS_OUT_MAX_BYTES);
 
     if (!c->recipient) {
-        json_out_key(&c->out, member);
-        json_out_base64(&c->out, secret_view(plain));
+        call_put_blob(c, member, secret_view(plain));
         return ERR_OK;
     }
     enum err r =
         cms_seal_to(c->cx, secret_view(plain), &c->recipient->to, c->k->form, &sealed, NULL);
     if (r != ERR_OK)
         return call_fail(c, r);
-    json_out_key(&c->out, "CiphertextForRecipient");
-    json_out_base64(&c->out, buf_view(&sealed));
+    call_put_blob(c, "CiphertextForRecipient", buf_view(&sealed));
     return ERR_OK;
 }

@@ -1,50 +1,75 @@
 /* call_access.c - the request context of a call, and the question to the policies. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "localkms/call.h"
+#include "localkms/grants.h"
 
-#define CONTEXT_PREFIX "kms:EncryptionContext:"
+void call_fact_list(struct call *c, struct span key, const struct span *values, size_t n)
+{
+    if (c->n_facts < FACTS_MAX)
+        c->facts[c->n_facts++] =
+            (struct policy_fact){ .key = key, .values = values, .n_values = n };
+}
 
 void call_fact(struct call *c, struct span key, struct span value)
 {
+    if (c->n_facts == FACTS_MAX)
+        return;
     c->fact_values[c->n_facts] = value;
-    c->facts[c->n_facts] =
-        (struct policy_fact){ .key = key, .values = &c->fact_values[c->n_facts], .n_values = 1 };
-    c->n_facts++;
+    call_fact_list(c, key, &c->fact_values[c->n_facts], 1);
 }
 
-void call_key_facts(struct call *c, enum key_spec spec)
+enum err call_fact_named(struct call *c, const char *prefix, struct span name, struct span value)
 {
-    call_fact(c, SPAN_LIT("kms:KeySpec"), span_str(key_spec_name(spec)));
-    call_fact(c, SPAN_LIT("kms:KeyUsage"), span_str(key_spec_usage(spec)));
-    call_fact(c, SPAN_LIT("kms:KeyOrigin"), SPAN_LIT("AWS_KMS"));
-    call_fact(c, SPAN_LIT("kms:MultiRegion"), SPAN_LIT("false"));
+    size_t n = strlen(prefix);
+
+    if (c->n_owned == FACTS_MAX)
+        return ERR_OK;
+    char *key = malloc(n + name.len + 1);
+    if (!key)
+        return ERR_NOMEM;
+    memcpy(key, prefix, n);
+    if (name.len)
+        memcpy(key + n, name.ptr, name.len);
+    c->owned[c->n_owned++] = key;
+    call_fact(c, span_of(key, n + name.len), value);
+    return ERR_OK;
 }
 
-enum err call_crypto_facts(struct call *c)
+void call_forget_facts(struct call *c)
+{
+    for (size_t i = 0; i < c->n_owned; i++)
+        free(c->owned[i]);
+    c->n_owned = 0;
+    c->n_facts = 0;
+}
+
+void call_key_facts(struct call *c, const struct key_row *row)
+{
+    call_fact(c, SPAN_LIT("kms:KeySpec"), span_str(key_spec_name(row->spec)));
+    call_fact(c, SPAN_LIT("kms:KeyUsage"), span_str(key_usage_name(row->usage)));
+    call_fact(c, SPAN_LIT("kms:KeyOrigin"), span_str(key_origin_name(row->origin)));
+    call_fact(c, SPAN_LIT("kms:MultiRegion"),
+              row->multi_region ? SPAN_LIT("true") : SPAN_LIT("false"));
+    if (row->multi_region)
+        call_fact(c, SPAN_LIT("kms:MultiRegionKeyType"), SPAN_LIT("PRIMARY"));
+}
+
+enum err call_crypto_facts(struct call *c, struct span algorithm)
 {
     const struct context *context = &c->context;
-    size_t text_bytes = 0;
-    uint8_t *unused;
+    enum err r = ERR_OK;
 
-    call_fact(c, SPAN_LIT("kms:EncryptionAlgorithm"), SPAN_LIT("SYMMETRIC_DEFAULT"));
-    if (context->n == 0)
-        return ERR_OK;
-    for (size_t i = 0; i < context->n; i++)
-        text_bytes += sizeof CONTEXT_PREFIX + context->pairs[i].name.len;
-    /* Room for all at once: views must not move. */
-    enum err r = buf_reserve(&c->fact_text, text_bytes, &unused);
+    call_fact(c, SPAN_LIT("kms:EncryptionAlgorithm"),
+              algorithm.ptr ? algorithm : SPAN_LIT("SYMMETRIC_DEFAULT"));
     for (size_t i = 0; i < context->n && r == ERR_OK; i++) {
-        size_t at = c->fact_text.len;
-        r = buf_append(&c->fact_text, SPAN_LIT(CONTEXT_PREFIX));
-        if (r == ERR_OK)
-            r = buf_append(&c->fact_text, context->pairs[i].name);
-        call_fact(c, span_from(buf_view(&c->fact_text), at), context->pairs[i].value);
+        r = call_fact_named(c, "kms:EncryptionContext:", context->pairs[i].name,
+                            context->pairs[i].value);
         c->context_names[i] = context->pairs[i].name;
     }
-    c->facts[c->n_facts++] = (struct policy_fact){ .key = SPAN_LIT("kms:EncryptionContextKeys"),
-                                                   .values = c->context_names,
-                                                   .n_values = context->n };
+    if (context->n)
+        call_fact_list(c, SPAN_LIT("kms:EncryptionContextKeys"), c->context_names, context->n);
     return call_fail(c, r);
 }
 
@@ -62,7 +87,21 @@ static enum err principal_arn(struct call *c, char out[static 256])
     return n < 256 ? ERR_OK : fault_bare(&c->fault, FAULT_INTERNAL);
 }
 
-static void common_facts(struct call *c, const char *arn)
+static enum err key_facts(struct call *c)
+{
+    struct key *key = c->key;
+
+    call_key_facts(c, &key->row);
+    if (c->alias.ptr)
+        call_fact(c, SPAN_LIT("kms:RequestAlias"), c->alias);
+    enum err r = vault_tags(c->k->vault, key);
+    for (size_t i = 0; i < key->n_tags && r == ERR_OK; i++)
+        r = call_fact_named(c, "aws:ResourceTag/", span_str(key->tags[i].name),
+                            span_str(key->tags[i].value));
+    return call_fail_store(c, r, STORE_READ);
+}
+
+static enum err common_facts(struct call *c, const char *arn)
 {
     call_fact(c, SPAN_LIT("kms:CallerAccount"), c->who->caller.account);
     call_fact(c, SPAN_LIT("aws:PrincipalAccount"), c->who->caller.account);
@@ -71,8 +110,7 @@ static void common_facts(struct call *c, const char *arn)
               c->k->origin.tls ? SPAN_LIT("true") : SPAN_LIT("false"));
     call_fact(c, SPAN_LIT("aws:SourceIp"), span_str(c->k->origin.ip));
     call_fact(c, SPAN_LIT("aws:RequestedRegion"), span_str(c->k->region));
-    if (c->key)
-        call_key_facts(c, c->key->row.spec);
+    return c->key ? key_facts(c) : ERR_OK;
 }
 
 static struct access_question question(const struct call *c, const char *action,
@@ -102,27 +140,50 @@ static enum err refuse(struct call *c, const struct access *a, const struct poli
     return fault_set(&c->fault, FAULT_ACCESS_DENIED, "%.*s", (int)text.len, (const char *)text.ptr);
 }
 
-enum err call_authorize(struct call *c, const char *action)
+static enum err decide(struct call *c, const char *action, const struct policy *policy,
+                       struct span resource)
 {
-    char arn[256];
     struct access answer;
 
-    enum err r = principal_arn(c, arn);
-    if (r != ERR_OK)
-        return r;
-    size_t n_facts = c->n_facts;
-    common_facts(c, arn);
-    const struct access_question q = question(c, action, c->key ? c->key->policy : NULL,
-                                              c->key ? span_str(c->key_arn) : SPAN_LIT("*"));
+    const struct access_question q = question(c, action, policy, resource);
     access_decide(&q, &answer);
-    if (answer.reason != ACCESS_ALLOWED) {
-        if (access_explain(&answer, &c->note->explain) != ERR_OK)
-            buf_reset(&c->note->explain);
-        r = refuse(c, &answer, &q.rq);
-    }
-    c->n_facts = n_facts; /* `arn` ends here */
-    if (r != ERR_OK)
+    bool silent = answer.reason == ACCESS_NOT_BY_KEY || answer.reason == ACCESS_NOT_BY_IDENTITY;
+    enum err r = policy && silent ? grants_decide(c, &q, &answer) : ERR_OK;
+    if (r != ERR_OK || answer.reason == ACCESS_ALLOWED)
         return r;
+    if (access_explain(&answer, &c->note->explain) != ERR_OK)
+        buf_reset(&c->note->explain);
+    return refuse(c, &answer, &q.rq);
+}
+
+static enum err authorize(struct call *c, const char *action, const struct policy *policy,
+                          struct span resource)
+{
+    char arn[256];
+    size_t n_facts = c->n_facts;
+
+    enum err r = principal_arn(c, arn);
+    if (r == ERR_OK)
+        r = common_facts(c, arn);
+    if (r == ERR_OK)
+        r = decide(c, action, policy, resource);
+    c->n_facts = n_facts; /* `arn` ends here */
+    return r;
+}
+
+enum err call_authorize(struct call *c, const char *action)
+{
+    return authorize(c, action, c->key ? c->key->policy : NULL,
+                     c->key ? span_str(c->key_arn) : SPAN_LIT("*"));
+}
+
+enum err call_authorize_on(struct call *c, const char *action, struct span resource)
+{
+    return authorize(c, action, NULL, resource);
+}
+
+enum err call_check_dry_run(struct call *c)
+{
     return c->dry_run ? fault_set(&c->fault, FAULT_DRY_RUN,
                                   "The request would have succeeded, but the DryRun option is set.")
                       : ERR_OK;
@@ -137,7 +198,9 @@ enum err call_check_lockout(struct call *c, const struct policy *key_policy, str
     if (r != ERR_OK)
         return r;
     size_t n_facts = c->n_facts;
-    common_facts(c, arn);
+    r = common_facts(c, arn);
+    if (r != ERR_OK)
+        return r;
     struct access_question q = question(c, "kms:PutKeyPolicy", key_policy, resource);
     q.rq.lasting = true;
     access_decide(&q, &answer);
@@ -150,47 +213,55 @@ enum err call_check_lockout(struct call *c, const struct policy *key_policy, str
                                                        "update the key policy in the future.");
 }
 
-enum err call_check_usage(struct call *c, const char *usage, const char *operation)
+enum err call_check_usage(struct call *c, enum key_usage usage, const char *operation)
 {
-    const char *own = key_spec_usage(c->key->row.spec);
-
-    if (strcmp(own, usage) == 0)
+    if (c->key->row.usage == usage)
         return ERR_OK;
     return fault_set(&c->fault, FAULT_INVALID_KEY_USAGE,
-                     "%s key usage is %s which is not valid for %s.", c->key_arn, own, operation);
+                     "%s key usage is %s which is not valid for %s.", c->key_arn,
+                     key_usage_name(c->key->row.usage), operation);
+}
+
+static enum err bad_state(struct call *c, const char *what)
+{
+    return fault_set(&c->fault, FAULT_INVALID_STATE, "%s is %s.", c->key_arn, what);
+}
+
+enum err call_check_not_deleted(struct call *c)
+{
+    return c->key->row.status.state == KEY_PENDING_DELETION ? bad_state(c, "pending deletion")
+                                                            : ERR_OK;
 }
 
 enum err call_check_state(struct call *c)
 {
-    switch (c->key->row.state) {
+    switch (c->key->row.status.state) {
     case KEY_ENABLED:
         return ERR_OK;
     case KEY_DISABLED:
         return fault_set(&c->fault, FAULT_DISABLED, "%s is disabled.", c->key_arn);
     case KEY_PENDING_DELETION:
-        return fault_set(&c->fault, FAULT_INVALID_STATE, "%s is pending deletion.", c->key_arn);
+        return bad_state(c, "pending deletion");
     case KEY_PENDING_IMPORT:
-        return fault_set(&c->fault, FAULT_INVALID_STATE, "%s is pending import.", c->key_arn);
+        return bad_state(c, "pending import");
     }
     return fault_bare(&c->fault, FAULT_INTERNAL);
 }
 
-enum err call_named_key(struct call *c, const char *action)
+enum err call_ready(struct call *c, const char *action, enum key_usage usage)
 {
-    AUTO(checks_clear) struct checks check = CHECKS_INIT;
-    struct span key_id = SPAN_EMPTY;
+    enum err r = call_authorize(c, action);
 
-    enum err r = input_string(&c->in, "KeyId", &key_id, &c->fault);
-    if (r != ERR_OK)
-        return r;
-    check_required(&check, "keyId", key_id.ptr != NULL);
-    check_length(&check, "keyId", key_id, 1, KEY_REF_MAX_BYTES);
-    r = checks_end(&check, &c->fault);
     if (r == ERR_OK)
-        r = call_take_grants(c);
+        r = call_check_usage(c, usage, action + sizeof "kms:" - 1);
     if (r == ERR_OK)
-        r = call_find_key(c, key_id);
-    if (r == ERR_OK)
-        r = call_authorize(c, action);
-    return r;
+        r = call_check_state(c);
+    return r == ERR_OK ? call_check_dry_run(c) : r;
+}
+
+enum err call_bad_algorithm(struct call *c, struct span algorithm)
+{
+    return fault_set(&c->fault, FAULT_INVALID_KEY_USAGE,
+                     "Algorithm %.*s is incompatible with key spec %s.", (int)algorithm.len,
+                     (const char *)algorithm.ptr, key_spec_name(c->key->row.spec));
 }

@@ -2,6 +2,8 @@
 
 #include "base/base64.h"
 
+#define TIME_MAX_S UINT64_C(253402300799) /* the end of 9999 */
+
 void input_clear(struct input *in)
 {
     buf_clear(&in->scratch);
@@ -112,6 +114,37 @@ enum err input_int(const struct input *in, const char *name, int64_t *out, bool 
         return wrong_type(m, "an Integer", f);
     *out = negative ? -(int64_t)n : (int64_t)n;
     return ERR_OK;
+}
+
+/* SECONDS or SECONDS.FRACTION; JSON's exponents are not taken. */
+static bool time_parse(struct span text, int64_t *out_ms)
+{
+    uint64_t seconds = 0, ms = 0;
+    struct span rest = text;
+    struct span whole = span_cut(&rest, '.');
+
+    if (span_to_u64(whole, TIME_MAX_S, &seconds) != ERR_OK)
+        return false;
+    for (size_t i = 0; i < 3; i++)
+        ms = ms * 10 + (i < rest.len ? (uint64_t)(rest.ptr[i] - '0') : 0);
+    for (size_t i = 0; i < rest.len; i++)
+        if (rest.ptr[i] < '0' || rest.ptr[i] > '9')
+            return false;
+    *out_ms = (int64_t)(seconds * 1000 + ms);
+    return true;
+}
+
+enum err input_time(const struct input *in, const char *name, int64_t *out_ms, bool *given,
+                    struct fault *f)
+{
+    const struct input_member *m = find(in, name);
+
+    *given = m != NULL;
+    if (!m)
+        return ERR_OK;
+    return m->kind == JSON_KIND_NUMBER && time_parse(m->raw, out_ms)
+               ? ERR_OK
+               : wrong_type(m, "a Timestamp", f);
 }
 
 enum err input_blob(struct input *in, const char *name, struct buf *out, bool *given,

@@ -39,6 +39,9 @@ MUST_USE enum err input_bool(const struct input *in, const char *name, bool *out
 /* *given tells a number from none. Out of the range of 32 bits counts as another type. */
 MUST_USE enum err input_int(const struct input *in, const char *name, int64_t *out, bool *given,
                             struct fault *f);
+/* A timestamp: seconds since 1970, a fraction allowed; thousandths of it count. */
+MUST_USE enum err input_time(const struct input *in, const char *name, int64_t *out_ms, bool *given,
+                             struct fault *f);
 /* Base64 decoded into *out; *given. */
 MUST_USE enum err input_blob(struct input *in, const char *name, struct buf *out, bool *given,
                              struct fault *f);

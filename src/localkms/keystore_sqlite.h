@@ -11,7 +11,9 @@
 
 struct keystore_sqlite;
 
-enum { KEYSTORE_SCHEMA = 2 }; /* 1: keys had no kind; brought up to date when opened */
+/* 1: keys had no kind. 2: no usage, life cycle, aliases, tags and grants. Both are brought up to
+ * date when opened; what is newer is refused. */
+enum { KEYSTORE_SCHEMA = 3 };
 
 /* Opens or makes the database. ERR_IO (SQLite's reason in *why), ERR_UNSUPPORTED: the file is of a
  * newer schema, ERR_MALFORMED: a file of something else. */

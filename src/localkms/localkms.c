@@ -9,7 +9,12 @@
 #include "localkms/people.h"
 #include "sigv4/sigv4.h"
 
-enum { DATE_BYTES = 29, ANSWER_MAX_BYTES = LOCALKMS_RESPONSE_MAX_BYTES - 4096, DAY_S = 86400 };
+enum {
+    DATE_BYTES = 29,
+    ANSWER_MAX_BYTES = LOCALKMS_RESPONSE_MAX_BYTES - 4096,
+    DAY_S = 86400,
+    SPKI_MAX_BYTES = 1024
+};
 
 #define TARGET_PREFIX "TrentService."
 
@@ -18,18 +23,51 @@ static const struct operation {
     call_fn *fn;
     bool empty_answer; /* no output shape: 200 with an empty body */
 } operations[] = {
+    { "CancelKeyDeletion", op_cancel_key_deletion, false },
+    { "CreateAlias", op_create_alias, true },
+    { "CreateGrant", op_create_grant, false },
     { "CreateKey", op_create_key, false },
     { "Decrypt", op_decrypt, false },
+    { "DeleteAlias", op_delete_alias, true },
+    { "DeleteImportedKeyMaterial", op_delete_imported_key_material, false },
     { "DeriveSharedSecret", op_derive_shared_secret, false },
     { "DescribeKey", op_describe_key, false },
+    { "DisableKey", op_disable_key, true },
+    { "DisableKeyRotation", op_disable_key_rotation, true },
+    { "EnableKey", op_enable_key, true },
+    { "EnableKeyRotation", op_enable_key_rotation, true },
     { "Encrypt", op_encrypt, false },
     { "GenerateDataKey", op_generate_data_key, false },
     { "GenerateDataKeyPair", op_generate_data_key_pair, false },
+    { "GenerateDataKeyPairWithoutPlaintext", op_generate_data_key_pair_without_plaintext, false },
+    { "GenerateDataKeyWithoutPlaintext", op_generate_data_key_without_plaintext, false },
+    { "GenerateMac", op_generate_mac, false },
     { "GenerateRandom", op_generate_random, false },
     { "GetKeyPolicy", op_get_key_policy, false },
+    { "GetKeyRotationStatus", op_get_key_rotation_status, false },
+    { "GetParametersForImport", op_get_parameters_for_import, false },
     { "GetPublicKey", op_get_public_key, false },
+    { "ImportKeyMaterial", op_import_key_material, false },
+    { "ListAliases", op_list_aliases, false },
+    { "ListGrants", op_list_grants, false },
+    { "ListKeyPolicies", op_list_key_policies, false },
+    { "ListKeyRotations", op_list_key_rotations, false },
     { "ListKeys", op_list_keys, false },
+    { "ListResourceTags", op_list_resource_tags, false },
+    { "ListRetirableGrants", op_list_retirable_grants, false },
     { "PutKeyPolicy", op_put_key_policy, true },
+    { "ReEncrypt", op_re_encrypt, false },
+    { "RetireGrant", op_retire_grant, true },
+    { "RevokeGrant", op_revoke_grant, true },
+    { "RotateKeyOnDemand", op_rotate_key_on_demand, false },
+    { "ScheduleKeyDeletion", op_schedule_key_deletion, false },
+    { "Sign", op_sign, false },
+    { "TagResource", op_tag_resource, true },
+    { "UntagResource", op_untag_resource, true },
+    { "UpdateAlias", op_update_alias, true },
+    { "UpdateKeyDescription", op_update_key_description, true },
+    { "Verify", op_verify, false },
+    { "VerifyMac", op_verify_mac, false },
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 
@@ -91,6 +129,8 @@ static enum err fill(struct crypto *cx, const struct localkms_settings *s, struc
     k->audit = s->audit;
     k->audit_hex = s->audit_hex;
     k->origin = (struct localkms_origin){ .ip = "127.0.0.1", .tls = true };
+    k->wanted = KEYPAIR_SPECS;
+    k->made_spki = BUF_INIT(SPKI_MAX_BYTES);
     k->call = calloc(1, sizeof *k->call);
     if (!k->call)
         return ERR_NOMEM;
@@ -129,6 +169,8 @@ void localkms_free(struct localkms *k)
 {
     if (!k)
         return;
+    secret_clear(&k->made_pkcs8);
+    buf_clear(&k->made_spki);
     principals_clear(&k->principals);
     free(k->anybody.arn);
     recipients_free(k->recipients);
@@ -191,9 +233,12 @@ static void call_begin(struct localkms *k, int64_t now_ms, struct localkms_note 
     c->recipient = NULL;
     c->key = NULL;
     c->key_arn[0] = '\0';
+    c->alias = SPAN_EMPTY;
     c->dry_run = false;
+    c->grant_bits = 0;
+    c->grant_constraints = SPAN_EMPTY;
     c->n_facts = 0;
-    c->fact_text = BUF_INIT(FACT_TEXT_MAX_BYTES);
+    c->n_owned = 0;
 }
 
 static void call_end(struct call *c)
@@ -202,7 +247,7 @@ static void call_end(struct call *c)
     input_clear(&c->in);
     context_clear(&c->context);
     buf_clear(&c->context_bytes);
-    buf_clear(&c->fact_text);
+    call_forget_facts(c);
 }
 
 /* The operation's answer into `answer`, or the fault into c->fault. */
@@ -278,6 +323,36 @@ static enum err write_fault(struct call *c, struct localkms_note *note, struct b
     return fault_write(&c->fault, answer);
 }
 
+enum keypair_spec localkms_wanted(const struct localkms *k)
+{
+    return k->wanted;
+}
+
+enum err localkms_give(struct localkms *k, struct secret *pkcs8, struct span spki)
+{
+    secret_clear(&k->made_pkcs8);
+    buf_reset(&k->made_spki);
+    enum err r = buf_append(&k->made_spki, spki);
+    if (r == ERR_OK)
+        k->made_pkcs8 = secret_take(pkcs8);
+    return r;
+}
+
+void localkms_forget(struct localkms *k)
+{
+    secret_clear(&k->made_pkcs8);
+    buf_reset(&k->made_spki);
+}
+
+/* What time brought comes first; a store that fails to do it is the log's, not this caller's. */
+static void do_due(struct localkms *k, int64_t now_ms, struct localkms_note *note)
+{
+    enum err r = vault_do_due(k->vault, now_ms);
+
+    if (r != ERR_OK)
+        note->store_reason = r == ERR_IO ? vault_store_reason(k->vault) : err_name(r);
+}
+
 enum err localkms_handle(struct localkms *k, const struct http1_head *head, struct span body,
                          int64_t now_ms, struct buf *response, struct localkms_note *note)
 {
@@ -302,12 +377,14 @@ enum err localkms_handle(struct localkms *k, const struct http1_head *head, stru
     enum err r = uuid_new(k->cx, note->request_id);
     if (r != ERR_OK)
         return r;
+    do_due(k, now_ms, note);
     call_begin(k, now_ms, note);
     r = call_fail(c, perform(c, head, body, op, &answer));
-    if (r != ERR_OK)
+    if (r == ERR_DENIED)
         r = write_fault(c, note, &answer);
     if (r == ERR_OK && k->audit)
         r = audit_record(c, head, &note->audit);
     call_end(c);
+    localkms_forget(k);
     return r == ERR_OK ? respond(head, now_ms, buf_view(&answer), response, note) : r;
 }

@@ -1,19 +1,18 @@
 /* localkms.h - a KMS that says no for the right reasons: one HTTP request in, one response out.
  *
  * Pure but for the key store behind keystore.h. Speaks AWS JSON 1.1 as in the kms-recipient
- * reference: CreateKey, DescribeKey, ListKeys, PutKeyPolicy, GetKeyPolicy, Encrypt, Decrypt,
- * GenerateDataKey, GenerateRandom; every other operation is an UnknownOperationException. Order of
- * checks: operation, signature, members, attestation document, key, policy, key state,
- * cryptography.
+ * reference, every operation of its section 4 but those of custom key stores; another one is an
+ * UnknownOperationException. Order of checks: operation, signature, members, attestation document,
+ * key, policy, usage, key state, algorithm, cryptography.
  *
- * Differs from KMS: symmetric keys of one kind only, no aliases and no grants yet, principals in
- * policies need not exist, no quotas, a policy is given back as it was put. One thread.
+ * Differs from KMS: see doc/local-kms.md. One thread.
  */
 #ifndef LOCALKMS_LOCALKMS_H
 #define LOCALKMS_LOCALKMS_H
 
 #include "cms/cms.h"
 #include "crypto/crypto.h"
+#include "crypto/keypair.h"
 #include "http1/http1.h"
 #include "localkms/keystore.h"
 
@@ -90,11 +89,19 @@ struct localkms_origin {
 };
 void localkms_set_origin(struct localkms *k, const struct localkms_origin *origin);
 
-/* Answer one request; the whole response is appended. Only ERR_NOMEM, ERR_LIMIT (`response` is
+/* Answer one request; the whole response is appended. ERR_MORE: it needs an RSA key pair, which
+ * takes so long that others must not wait: make one of localkms_wanted() elsewhere (keypair_new()),
+ * give it, and handle the same request again at once. Else only ERR_NOMEM, ERR_LIMIT (`response` is
  * full), ERR_CRYPTO: then nothing was appended and the connection has to be closed. `now_ms`: unix.
  */
 MUST_USE enum err localkms_handle(struct localkms *k, const struct http1_head *head,
                                   struct span body, int64_t now_ms, struct buf *response,
                                   struct localkms_note *note);
+/* After ERR_MORE. */
+enum keypair_spec localkms_wanted(const struct localkms *k);
+/* Takes *pkcs8 over. It is for the next localkms_handle() only. ERR_NOMEM, ERR_LIMIT. */
+MUST_USE enum err localkms_give(struct localkms *k, struct secret *pkcs8, struct span spki);
+/* Wipe it where that request does not come any more. */
+void localkms_forget(struct localkms *k);
 
 #endif

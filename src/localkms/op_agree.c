@@ -1,13 +1,7 @@
-/* op_agree.c - DeriveSharedSecret and GetPublicKey, for keys of usage KEY_AGREEMENT. */
+/* op_agree.c - DeriveSharedSecret, for keys of usage KEY_AGREEMENT; GetPublicKey, for any pair. */
 #include "localkms/call.h"
 
-enum { PUBLIC_KEY_MAX_BYTES = 8192, SPKI_MAX_BYTES = 256 };
-
-static void put_text(struct json_out *out, const char *name, const char *value)
-{
-    json_out_key(out, name);
-    json_out_string(out, span_str(value));
-}
+enum { PUBLIC_KEY_MAX_BYTES = 8192, SPKI_MAX_BYTES = 1024 };
 
 struct derive {
     struct span key_id, algorithm;
@@ -47,19 +41,13 @@ static enum err constraints(struct call *c, const struct derive *in)
     return r == ERR_OK ? call_take_grants(c) : r;
 }
 
-static enum err open_key(struct call *c, struct ecdh_key **out)
-{
-    return call_fail(c, ecdh_key_from_seed(c->cx, key_spec_curve(c->key->row.spec),
-                                           secret_view(&c->key->material), out));
-}
-
 static enum err derive(struct call *c, struct span peer)
 {
-    AUTO(ecdh_key_freep) struct ecdh_key *key = NULL;
     AUTO(secret_clear) struct secret z = { 0 };
+    const struct ecdh_key *key = NULL;
     struct why why = { 0 };
 
-    enum err r = open_key(c, &key);
+    enum err r = call_fail(c, vault_agree(c->k->vault, c->key, &key));
     if (r != ERR_OK)
         return r;
     r = ecdh_derive(c->cx, key, peer, &z, &why);
@@ -70,9 +58,9 @@ static enum err derive(struct call *c, struct span peer)
         r = call_put_secret(c, "SharedSecret", &z);
     if (r != ERR_OK)
         return call_fail(c, r);
-    put_text(&c->out, "KeyId", c->key_arn);
-    put_text(&c->out, "KeyAgreementAlgorithm", "ECDH");
-    put_text(&c->out, "KeyOrigin", "AWS_KMS");
+    call_put_text(c, "KeyId", span_str(c->key_arn));
+    call_put_text(c, "KeyAgreementAlgorithm", SPAN_LIT("ECDH"));
+    call_put_text(c, "KeyOrigin", span_str(key_origin_name(c->key->row.origin)));
     return ERR_OK;
 }
 
@@ -90,43 +78,48 @@ enum err op_derive_shared_secret(struct call *c)
     if (r != ERR_OK)
         return r;
     call_fact(c, SPAN_LIT("kms:KeyAgreementAlgorithm"), in.algorithm);
-    r = call_authorize(c, "kms:DeriveSharedSecret");
-    if (r == ERR_OK)
-        r = call_check_usage(c, "KEY_AGREEMENT", "DeriveSharedSecret");
-    if (r == ERR_OK)
-        r = call_check_state(c);
+    r = call_ready(c, "kms:DeriveSharedSecret", KEY_KEY_AGREEMENT);
     return r == ERR_OK ? derive(c, buf_view(&in.peer)) : r;
+}
+
+/* Of an agreement key the point is in another kind of object. */
+static enum err public_key(struct call *c, struct buf *spki)
+{
+    const struct ecdh_key *agree = NULL;
+    const struct akey *pair = NULL;
+    enum err r;
+
+    if (c->key->row.usage == KEY_KEY_AGREEMENT) {
+        r = vault_agree(c->k->vault, c->key, &agree);
+        return call_fail(c, r == ERR_OK ? ecdh_key_public(agree, spki) : r);
+    }
+    r = vault_pair(c->k->vault, c->key, &pair);
+    return call_fail(c, r == ERR_OK ? akey_public(pair, spki) : r);
 }
 
 static enum err public_answer(struct call *c)
 {
     AUTO(buf_clear) struct buf spki = BUF_INIT(SPKI_MAX_BYTES);
-    AUTO(ecdh_key_freep) struct ecdh_key *key = NULL;
-    const char *spec = key_spec_name(c->key->row.spec);
+    const struct key_row *row = &c->key->row;
+    struct span spec = span_str(key_spec_name(row->spec));
 
-    enum err r = open_key(c, &key);
-    if (r == ERR_OK)
-        r = call_fail(c, ecdh_key_public(key, &spki));
+    enum err r = public_key(c, &spki);
     if (r != ERR_OK)
         return r;
-    put_text(&c->out, "KeyId", c->key_arn);
-    json_out_key(&c->out, "PublicKey");
-    json_out_base64(&c->out, buf_view(&spki));
-    put_text(&c->out, "CustomerMasterKeySpec", spec);
-    put_text(&c->out, "KeySpec", spec);
-    put_text(&c->out, "KeyUsage", key_spec_usage(c->key->row.spec));
-    json_out_key(&c->out, "KeyAgreementAlgorithms");
-    json_out_array(&c->out);
-    json_out_string(&c->out, SPAN_LIT("ECDH"));
-    json_out_array_end(&c->out);
+    call_put_text(c, "KeyId", span_str(c->key_arn));
+    call_put_blob(c, "PublicKey", buf_view(&spki));
+    call_put_text(c, "CustomerMasterKeySpec", spec);
+    call_put_text(c, "KeySpec", spec);
+    call_put_text(c, "KeyUsage", span_str(key_usage_name(row->usage)));
+    call_put_list(c, key_algorithms_member(row->usage), key_algorithms(row->spec, row->usage));
     return ERR_OK;
 }
 
 enum err op_get_public_key(struct call *c)
 {
-    enum err r = call_named_key(c, "kms:GetPublicKey");
+    enum err r = call_named_key(c, "kms:GetPublicKey", KEY_REF_ANY);
 
-    if (r == ERR_OK && !key_spec_is_agreement(c->key->row.spec))
+    if (r == ERR_OK && !key_spec_is_pair(c->key->row.spec))
         r = fault_bare(&c->fault, FAULT_UNSUPPORTED);
     if (r == ERR_OK)
         r = call_check_state(c);

@@ -1,6 +1,5 @@
-/* op_generate.c - GenerateDataKey, GenerateRandom. */
-#include "localkms/blob.h"
-#include "localkms/call.h"
+/* op_generate.c - GenerateDataKey, GenerateDataKeyWithoutPlaintext, GenerateRandom. */
+#include "localkms/crypt.h"
 
 enum { BYTES_MAX = 1024, AES_128_BYTES = 16, AES_256_BYTES = 32 };
 
@@ -55,50 +54,54 @@ static enum err random_secret(struct call *c, size_t len, struct secret *out)
     return call_fail(c, r);
 }
 
-static enum err data_key_answer(struct call *c, size_t bytes)
+static enum err data_key_answer(struct call *c, size_t bytes, bool with_plaintext)
 {
     AUTO(buf_clear) struct buf blob = BUF_INIT(BLOB_MAX_BYTES);
     AUTO(secret_clear) struct secret data_key = { 0 };
 
     enum err r = random_secret(c, bytes, &data_key);
+    if (r == ERR_OK)
+        r = crypt_blob(c, secret_view(&data_key), &blob);
     if (r != ERR_OK)
         return r;
-    r = blob_seal(c->cx, span_str(c->key->row.id), c->key->row.material,
-                  secret_view(&c->key->material), buf_view(&c->context_bytes),
-                  secret_view(&data_key), &blob);
-    if (r != ERR_OK)
-        return call_fail(c, r);
-    json_out_key(&c->out, "CiphertextBlob");
-    json_out_base64(&c->out, buf_view(&blob));
-    r = call_put_secret(c, "Plaintext", &data_key);
+    call_put_blob(c, "CiphertextBlob", buf_view(&blob));
+    r = with_plaintext ? call_put_secret(c, "Plaintext", &data_key) : ERR_OK;
     if (r != ERR_OK)
         return r;
-    json_out_key(&c->out, "KeyId");
-    json_out_string(&c->out, span_str(c->key_arn));
-    call_put_key_material_id(c, "KeyMaterialId");
+    call_put_text(c, "KeyId", span_str(c->key_arn));
+    call_put_material_id(c, "KeyMaterialId", c->key->row.material);
     return ERR_OK;
 }
 
-enum err op_generate_data_key(struct call *c)
+/* A data key is made under a symmetric key only. */
+static enum err generate(struct call *c, const char *action, bool with_plaintext)
 {
     struct generate in = { .bytes = 0 };
 
     enum err r = data_key_members(c, &in);
     if (r == ERR_OK)
         r = data_key_constraints(c, &in);
-    if (r == ERR_OK)
+    if (r == ERR_OK && with_plaintext)
         r = call_take_recipient(c);
     if (r == ERR_OK)
         r = call_find_key(c, in.key_id);
     if (r == ERR_OK)
-        r = call_crypto_facts(c);
+        r = call_crypto_facts(c, SPAN_EMPTY);
     if (r == ERR_OK)
-        r = call_authorize(c, "kms:GenerateDataKey");
+        r = call_authorize(c, action);
     if (r == ERR_OK)
-        r = call_check_usage(c, "ENCRYPT_DECRYPT", "GenerateDataKey");
-    if (r == ERR_OK)
-        r = call_check_state(c);
-    return r == ERR_OK ? data_key_answer(c, (size_t)in.bytes) : r;
+        r = crypt_check_wraps(c, action + sizeof "kms:" - 1);
+    return r == ERR_OK ? data_key_answer(c, (size_t)in.bytes, with_plaintext) : r;
+}
+
+enum err op_generate_data_key(struct call *c)
+{
+    return generate(c, "kms:GenerateDataKey", true);
+}
+
+enum err op_generate_data_key_without_plaintext(struct call *c)
+{
+    return generate(c, "kms:GenerateDataKeyWithoutPlaintext", false);
 }
 
 enum err op_generate_random(struct call *c)

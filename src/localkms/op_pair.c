@@ -1,7 +1,5 @@
-/* op_pair.c - GenerateDataKeyPair. */
-#include "crypto/keypair.h"
-#include "localkms/blob.h"
-#include "localkms/call.h"
+/* op_pair.c - GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext. */
+#include "localkms/crypt.h"
 
 enum { SPKI_MAX_BYTES = 1024 };
 
@@ -61,53 +59,55 @@ static enum keypair_spec spec_of(struct span name)
     return (enum keypair_spec)i;
 }
 
-static enum err answer(struct call *c, const struct pair *in)
+static enum err answer(struct call *c, const struct pair *in, bool with_plaintext)
 {
     AUTO(buf_clear) struct buf blob = BUF_INIT(BLOB_MAX_BYTES), spki = BUF_INIT(SPKI_MAX_BYTES);
     AUTO(secret_clear) struct secret pkcs8 = { 0 };
 
-    enum err r = keypair_new(c->cx, spec_of(in->spec), &pkcs8, &spki);
+    enum err r = call_new_pair(c, spec_of(in->spec), &pkcs8, &spki);
     if (r == ERR_OK)
-        r = blob_seal(c->cx, span_str(c->key->row.id), c->key->row.material,
-                      secret_view(&c->key->material), buf_view(&c->context_bytes),
-                      secret_view(&pkcs8), &blob);
-    if (r != ERR_OK)
-        return call_fail(c, r);
-    json_out_key(&c->out, "PrivateKeyCiphertextBlob");
-    json_out_base64(&c->out, buf_view(&blob));
-    r = call_put_secret(c, "PrivateKeyPlaintext", &pkcs8);
+        r = crypt_blob(c, secret_view(&pkcs8), &blob);
     if (r != ERR_OK)
         return r;
-    json_out_key(&c->out, "PublicKey");
-    json_out_base64(&c->out, buf_view(&spki));
-    json_out_key(&c->out, "KeyId");
-    json_out_string(&c->out, span_str(c->key_arn));
-    json_out_key(&c->out, "KeyPairSpec");
-    json_out_string(&c->out, in->spec);
-    call_put_key_material_id(c, "KeyMaterialId");
+    call_put_blob(c, "PrivateKeyCiphertextBlob", buf_view(&blob));
+    r = with_plaintext ? call_put_secret(c, "PrivateKeyPlaintext", &pkcs8) : ERR_OK;
+    if (r != ERR_OK)
+        return r;
+    call_put_blob(c, "PublicKey", buf_view(&spki));
+    call_put_text(c, "KeyId", span_str(c->key_arn));
+    call_put_text(c, "KeyPairSpec", in->spec);
+    call_put_material_id(c, "KeyMaterialId", c->key->row.material);
     return ERR_OK;
 }
 
-enum err op_generate_data_key_pair(struct call *c)
+static enum err generate(struct call *c, const char *action, bool with_plaintext)
 {
     struct pair in = { .key_id = SPAN_EMPTY };
 
     enum err r = members(c, &in);
     if (r == ERR_OK)
         r = constraints(c, &in);
-    if (r == ERR_OK)
+    if (r == ERR_OK && with_plaintext)
         r = call_take_recipient(c);
     if (r == ERR_OK)
         r = call_find_key(c, in.key_id);
     if (r != ERR_OK)
         return r;
     call_fact(c, SPAN_LIT("kms:DataKeyPairSpec"), in.spec);
-    r = call_crypto_facts(c);
+    r = call_crypto_facts(c, SPAN_EMPTY);
     if (r == ERR_OK)
-        r = call_authorize(c, "kms:GenerateDataKeyPair");
+        r = call_authorize(c, action);
     if (r == ERR_OK)
-        r = call_check_usage(c, "ENCRYPT_DECRYPT", "GenerateDataKeyPair");
-    if (r == ERR_OK)
-        r = call_check_state(c);
-    return r == ERR_OK ? answer(c, &in) : r;
+        r = crypt_check_wraps(c, action + sizeof "kms:" - 1);
+    return r == ERR_OK ? answer(c, &in, with_plaintext) : r;
+}
+
+enum err op_generate_data_key_pair(struct call *c)
+{
+    return generate(c, "kms:GenerateDataKeyPair", true);
+}
+
+enum err op_generate_data_key_pair_without_plaintext(struct call *c)
+{
+    return generate(c, "kms:GenerateDataKeyPairWithoutPlaintext", false);
 }

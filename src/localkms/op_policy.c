@@ -1,5 +1,6 @@
-/* op_policy.c - GetKeyPolicy, PutKeyPolicy. */
+/* op_policy.c - GetKeyPolicy, PutKeyPolicy, ListKeyPolicies. */
 #include "localkms/op_policy.h"
+#include "localkms/page.h"
 
 enum { POLICY_MEMBER_MAX_BYTES = 131072, POLICY_NAME_MAX_BYTES = 128 };
 
@@ -82,7 +83,7 @@ enum err op_get_key_policy(struct call *c)
     if (r == ERR_OK)
         r = constraints(c, &in, false);
     if (r == ERR_OK)
-        r = call_find_key(c, in.key_id);
+        r = call_find_key_only(c, in.key_id);
     if (r == ERR_OK)
         r = call_authorize(c, "kms:GetKeyPolicy");
     if (r == ERR_OK)
@@ -105,7 +106,7 @@ enum err op_put_key_policy(struct call *c)
     if (r == ERR_OK)
         r = constraints(c, &in, true);
     if (r == ERR_OK)
-        r = call_find_key(c, in.key_id);
+        r = call_find_key_only(c, in.key_id);
     if (r != ERR_OK)
         return r;
     call_fact(c, SPAN_LIT("kms:BypassPolicyLockoutSafetyCheck"),
@@ -118,4 +119,22 @@ enum err op_put_key_policy(struct call *c)
     if (r == ERR_OK)
         r = call_fail_store(c, vault_set_policy(c->k->vault, c->key, in.policy), STORE_WRITE);
     return r;
+}
+
+/* There is one policy, and its name is "default". */
+enum err op_list_key_policies(struct call *c)
+{
+    AUTO(page_clear) struct page p = PAGE_INIT;
+
+    enum err r = page_take(c, 100, 1000, &p);
+    if (r == ERR_OK)
+        r = call_named_key(c, "kms:ListKeyPolicies", KEY_REF_KEY);
+    if (r != ERR_OK)
+        return r;
+    json_out_key(&c->out, "PolicyNames");
+    json_out_array(&c->out);
+    if (p.after.len == 0)
+        json_out_string(&c->out, SPAN_LIT("default"));
+    json_out_array_end(&c->out);
+    return page_end(c, &p);
 }

@@ -35,6 +35,7 @@ struct api {
     unsigned status;
     struct span body; /* into response */
     char key_id[KEY_ID_BYTES + 1], key_arn[128];
+    char kept[4096]; /* $KEPT in a body: something of an earlier answer */
 };
 
 /* With `root` (DER) as the one trusted attestation root; fails the test if it cannot. */
@@ -42,7 +43,8 @@ void api_up(struct api *a, struct span root, enum cms_form form);
 void api_down(struct api *a);
 /* A new process on the same store: nothing is kept in memory. */
 void api_restart(struct api *a);
-/* Ask and take the answer apart. $KEY and $ARN in `body` become the key's id and ARN. */
+/* Ask and take the answer apart. $KEY and $ARN in `body` become the key's id and ARN, $KEPT what
+ * api_keep() kept. */
 void api_ask_tweaked(struct api *a, enum api_who who, const char *operation, const char *body,
                      const struct api_tweak *tweak);
 void api_ask(struct api *a, enum api_who who, const char *operation, const char *body);
@@ -58,5 +60,13 @@ struct span api_text(struct api *a, const char *member, struct buf *scratch);
 /* The same, out of base64. */
 void api_blob(struct api *a, const char *member, struct buf *out);
 bool api_has(struct api *a, const char *member);
+/* Keep the text of a string member for $KEPT. */
+void api_keep(struct api *a, const char *member);
+/* As ADMIN: the body of CreateKey. */
+void api_create(struct api *a, const char *body);
+/* ADMIN asks and it is done; ADMIN asks and it is refused with this. */
+void api_does(struct api *a, const char *operation, const char *body, const char *part);
+void api_refuses(struct api *a, const char *operation, const char *body, const char *type,
+                 const char *message);
 
 #endif

@@ -60,12 +60,27 @@ static void fill(struct key_row *row, unsigned i)
 {
     snprintf(row->id, sizeof row->id, "%08x-0000-4000-8000-000000000000", i);
     row->created_ms = 1700000000123 + i;
-    row->state = KEY_ENABLED;
+    row->status.state = KEY_ENABLED;
     row->material = 1;
     assert_int_equal(buf_append_str(&row->description, "caf\xc3\xa9 'x'; DROP TABLE keys"), ERR_OK);
     assert_int_equal(buf_append_str(&row->policy, "{\"a\":1}"), ERR_OK);
-    for (uint8_t b = 0; b < KEY_WRAPPED_BYTES; b++) /* NULs among them */
-        assert_int_equal(buf_append_byte(&row->wrapped, (uint8_t)(b + i)), ERR_OK);
+}
+
+static void fill_material(struct material_row *m, unsigned i)
+{
+    m->number = 1;
+    m->how = MATERIAL_FIRST;
+    m->created_ms = 1700000000123 + i;
+    for (uint8_t b = 0; b < 60; b++) /* NULs among them */
+        assert_int_equal(buf_append_byte(&m->wrapped, (uint8_t)(b + i)), ERR_OK);
+}
+
+static enum err insert_row(struct world *w, const struct key_row *row, unsigned i)
+{
+    AUTO(material_row_clear) struct material_row m = MATERIAL_ROW_INIT;
+
+    fill_material(&m, i);
+    return w->store.insert(w->store.arg, row, &m, NULL, 0);
 }
 
 static void insert(struct world *w, unsigned i)
@@ -73,7 +88,7 @@ static void insert(struct world *w, unsigned i)
     AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
 
     fill(&row, i);
-    assert_int_equal(w->store.insert(w->store.arg, &row), ERR_OK);
+    assert_int_equal(insert_row(w, &row, i), ERR_OK);
 }
 
 static void assert_row(struct world *w, unsigned i, const char *policy)
@@ -87,11 +102,16 @@ static void assert_row(struct world *w, unsigned i, const char *policy)
     assert_true(found);
     assert_string_equal(got.id, want.id);
     assert_int_equal(got.created_ms, want.created_ms);
-    assert_int_equal(got.state, want.state);
+    assert_int_equal(got.status.state, want.status.state);
     assert_int_equal(got.material, want.material);
     t_assert_span(buf_view(&got.description), buf_view(&want.description));
     t_assert_buf(&got.policy, policy);
-    t_assert_span(buf_view(&got.wrapped), buf_view(&want.wrapped));
+    AUTO(material_row_clear) struct material_row m = MATERIAL_ROW_INIT;
+    AUTO(material_row_clear) struct material_row n = MATERIAL_ROW_INIT;
+    fill_material(&m, i);
+    assert_int_equal(w->store.find_material(w->store.arg, want.id, 1, &n, &found), ERR_OK);
+    assert_true(found);
+    t_assert_span(buf_view(&n.wrapped), buf_view(&m.wrapped));
 }
 
 /* The kind of a key is kept. */
@@ -99,15 +119,18 @@ static void kinds(void **state)
 {
     struct world *w = *state;
 
-    for (unsigned i = KEY_SYMMETRIC; i <= KEY_ECC_NIST_P521; i++) {
+    for (unsigned i = KEY_SYMMETRIC; i <= KEY_SPEC_LAST; i++) {
         AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
         AUTO(key_row_clear) struct key_row got = KEY_ROW_INIT;
         bool found = false;
         fill(&row, i);
         row.spec = (enum key_spec)i;
-        assert_int_equal(w->store.insert(w->store.arg, &row), ERR_OK);
+        while (!key_spec_allows(row.spec, row.usage))
+            row.usage++;
+        assert_int_equal(insert_row(w, &row, i), ERR_OK);
         assert_int_equal(w->store.find(w->store.arg, row.id, &got, &found), ERR_OK);
         assert_int_equal(got.spec, i);
+        assert_int_equal(got.usage, row.usage);
     }
 }
 
@@ -122,32 +145,126 @@ static void sql(struct world *w, const char *text)
     sqlite3_close(db);
 }
 
-/* A database from before there were kinds: its keys are symmetric. One of the future is left alone,
- * and so is a key of a kind that we do not know. */
-static void schemas(void **state)
+/* Files as earlier versions made them: version 1 had no kinds, version 2 no usages. */
+static const char version_1[] =
+    "CREATE TABLE keys (id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " material INTEGER NOT NULL, description TEXT NOT NULL, policy TEXT NOT NULL)"
+    " STRICT, WITHOUT ROWID;"
+    "CREATE TABLE materials (key_id TEXT NOT NULL REFERENCES keys (id), number INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, wrapped BLOB NOT NULL, PRIMARY KEY (key_id, number))"
+    " STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 1; PRAGMA application_id = 1314081613;"
+    "INSERT INTO keys VALUES ('00000001-0000-4000-8000-000000000000', 1700000000124, 1, 1,"
+    " 'caf\xc3\xa9 ''x''; DROP TABLE keys', '{\"a\":1}');";
+static const char version_2[] =
+    "ALTER TABLE keys ADD COLUMN spec INTEGER NOT NULL DEFAULT 1;"
+    "INSERT INTO keys VALUES ('00000002-0000-4000-8000-000000000000', 1700000000125, 2, 1,"
+    " 'caf\xc3\xa9 ''x''; DROP TABLE keys', '{\"a\":1}', 3);"
+    "PRAGMA user_version = 2;";
+
+static void put_wrapped(struct world *w, unsigned i)
+{
+    AUTO(material_row_clear) struct material_row m = MATERIAL_ROW_INIT;
+    sqlite3_stmt *st = NULL;
+    sqlite3 *db = NULL;
+
+    fill_material(&m, i);
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "INSERT INTO materials VALUES (printf('%08x-0000-4000-8000-"
+                                        "000000000000', ?1), 1, 1700000000123 + ?1, ?2)",
+                                        -1, &st, NULL),
+                     SQLITE_OK);
+    sqlite3_bind_int(st, 1, (int)i);
+    sqlite3_bind_blob(st, 2, m.wrapped.ptr, (int)m.wrapped.len, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+}
+
+static void assert_kind(struct world *w, const char *id, enum key_spec spec, enum key_usage usage)
+{
+    AUTO(key_row_clear) struct key_row got = KEY_ROW_INIT;
+    bool found = false;
+
+    assert_int_equal(w->store.find(w->store.arg, id, &got, &found), ERR_OK);
+    assert_true(found);
+    assert_int_equal(got.spec, spec);
+    assert_int_equal(got.usage, usage);
+    assert_int_equal(got.origin, KEY_AWS_KMS);
+    assert_false(got.multi_region);
+    assert_int_equal(got.status.rotation_days, 0);
+    assert_int_equal(got.status.deletion_ms, 0);
+}
+
+static void old_schema(struct world *w, bool second)
+{
+    char path[128];
+
+    keystore_sqlite_close(w->db);
+    w->db = NULL;
+    snprintf(path, sizeof path, "%s", w->path);
+    assert_int_equal(unlink(path), 0);
+    sql(w, version_1);
+    if (second)
+        sql(w, version_2);
+    put_wrapped(w, 1);
+    if (second)
+        put_wrapped(w, 2);
+}
+
+/* Everything is there after they were brought up to date, and after that nothing is done again. */
+static void schema_1(void **state)
 {
     struct world *w = *state;
+
+    old_schema(w, false);
+    for (int i = 0; i < 2; i++) {
+        reopen(w);
+        assert_row(w, 1, "{\"a\":1}");
+        assert_kind(w, "00000001-0000-4000-8000-000000000000", KEY_SYMMETRIC, KEY_ENCRYPT_DECRYPT);
+    }
+}
+
+static void schema_2(void **state)
+{
+    struct world *w = *state;
+
+    old_schema(w, true);
+    for (int i = 0; i < 2; i++) {
+        reopen(w);
+        assert_row(w, 1, "{\"a\":1}");
+        assert_kind(w, "00000001-0000-4000-8000-000000000000", KEY_SYMMETRIC, KEY_ENCRYPT_DECRYPT);
+        assert_kind(w, "00000002-0000-4000-8000-000000000000", KEY_ECC_NIST_P384,
+                    KEY_KEY_AGREEMENT);
+    }
+    insert(w, 3);
+    assert_row(w, 3, "{\"a\":1}");
+}
+
+/* One of the future is left alone, and so is a key of a kind that we do not know. */
+static void schema_of_the_future(void **state)
+{
     AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
-    AUTO(key_row_clear) struct key_row got = KEY_ROW_INIT;
+    struct world *w = *state;
     struct why why = { 0 };
     bool found = false;
 
     insert(w, 1);
-    sql(w, "ALTER TABLE keys DROP COLUMN spec; PRAGMA user_version = 1");
+    sql(w, "UPDATE keys SET spec = 14");
     reopen(w);
-    assert_row(w, 1, "{\"a\":1}");
-    fill(&row, 1);
-    assert_int_equal(w->store.find(w->store.arg, row.id, &got, &found), ERR_OK);
-    assert_int_equal(got.spec, KEY_SYMMETRIC);
+    assert_int_equal(
+        w->store.find(w->store.arg, "00000001-0000-4000-8000-000000000000", &row, &found), ERR_IO);
+    sql(w, "UPDATE keys SET spec = 1, usage = 2"); /* no symmetric key signs */
     reopen(w);
-    assert_row(w, 1, "{\"a\":1}");
-    sql(w, "UPDATE keys SET spec = 5");
-    reopen(w);
-    AUTO(key_row_clear) struct key_row unknown = KEY_ROW_INIT;
-    assert_int_equal(w->store.find(w->store.arg, row.id, &unknown, &found), ERR_IO);
-    sql(w, "PRAGMA user_version = 3");
+    assert_int_equal(
+        w->store.find(w->store.arg, "00000001-0000-4000-8000-000000000000", &row, &found), ERR_IO);
+    sql(w, "PRAGMA user_version = 4");
     assert_int_equal(keystore_sqlite_open(w->path, &w->db, &why), ERR_UNSUPPORTED);
     assert_string_equal(why.what, "database of a newer version");
+    sql(w, "PRAGMA user_version = 3; PRAGMA application_id = 1");
+    assert_int_equal(keystore_sqlite_open(w->path, &w->db, &why), ERR_MALFORMED);
+    assert_string_equal(why.what, "database of another program");
 }
 
 static void rows(void **state)
@@ -174,7 +291,7 @@ static void same_id_twice(void **state)
 
     insert(w, 1);
     fill(&row, 1);
-    assert_int_equal(w->store.insert(w->store.arg, &row), ERR_IO);
+    assert_int_equal(insert_row(w, &row, 1), ERR_IO);
     assert_string_equal(w->store.reason(w->store.arg),
                         "UNIQUE constraint failed: keys.id (SQLite result 1555)");
     insert(w, 2); /* the failed one holds no transaction open */
@@ -269,7 +386,7 @@ static enum err when_full(struct world *w, bool policy)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
     enum err r = policy ? w->store.set_policy(w->store.arg, "00000001-0000-4000-8000-000000000000",
                                               SPAN_LIT("{\"b\":2}"))
-                        : w->store.insert(w->store.arg, &row);
+                        : insert_row(w, &row, 2);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     return r;
 }
@@ -317,8 +434,18 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
     const struct CMUnitTest tests[] = {
-        CASE(rows),    CASE(kinds),  CASE(schemas),     CASE(same_id_twice), CASE(policies),
-        CASE(listing), CASE(killed), CASE(second_user), CASE(full_disk),     CASE(other_files),
+        CASE(rows),
+        CASE(kinds),
+        CASE(schema_1),
+        CASE(schema_2),
+        CASE(schema_of_the_future),
+        CASE(same_id_twice),
+        CASE(policies),
+        CASE(listing),
+        CASE(killed),
+        CASE(second_user),
+        CASE(full_disk),
+        CASE(other_files),
     };
 
     return cmocka_run_group_tests_name("keystore_sqlite", tests, NULL, NULL);

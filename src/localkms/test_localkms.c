@@ -22,7 +22,7 @@ struct refusal {
 };
 
 static struct refusal refusals[] = {
-    { "unknown operation", ADMIN, "Sign", "{}", "UnknownOperationException", NULL },
+    { "unknown operation", ADMIN, "ReplicateKey", "{}", "UnknownOperationException", NULL },
     { "operation in lower case", ADMIN, "decrypt", "{}", "UnknownOperationException", NULL },
     { "unknown operation, unknown caller", NOBODY, "X", "{}", "UnknownOperationException", NULL },
     { "body is no JSON", ADMIN, "ListKeys", "{", "SerializationException", NULL },
@@ -167,19 +167,19 @@ static struct refusal refusals[] = {
       "\\\"aws:SecureTransport\\\":\\\"true\\\"}}}}\"}",
       "MalformedPolicyDocumentException",
       "The new key policy will not allow you to update the key policy in the future." },
-    { "RSA key", ADMIN, "CreateKey", "{\"KeySpec\":\"RSA_2048\"}", "UnsupportedOperationException",
-      "KeySpec RSA_2048 is not supported here." },
+    { "RSA key without a usage", ADMIN, "CreateKey", "{\"KeySpec\":\"RSA_2048\"}",
+      "ValidationException",
+      "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys." },
+    { "SM2 key", ADMIN, "CreateKey", "{\"KeySpec\":\"SM2\",\"KeyUsage\":\"SIGN_VERIFY\"}",
+      "UnsupportedOperationException", "KeySpec SM2 is not supported here." },
     { "unknown spec", ADMIN, "CreateKey", "{\"Origin\":\"MARS\"}", "ValidationException",
       ONE("Value 'MARS' at 'origin'" MUST
           "satisfy enum value set: [AWS_KMS, EXTERNAL, AWS_CLOUDHSM, EXTERNAL_KEY_STORE]") },
     { "usage of another key", ADMIN, "CreateKey", "{\"KeyUsage\":\"SIGN_VERIFY\"}",
       "ValidationException",
       "KeyUsage SIGN_VERIFY is not compatible with KeySpec SYMMETRIC_DEFAULT" },
-    { "multi-Region key", ADMIN, "CreateKey", "{\"MultiRegion\":true}",
-      "UnsupportedOperationException",
-      "Only Origin AWS_KMS and single-Region keys are supported here." },
-    { "tags", ADMIN, "CreateKey", "{\"Tags\":[{\"TagKey\":\"a\",\"TagValue\":\"b\"}]}",
-      "UnsupportedOperationException", "Tags are not supported here." },
+    { "key of a CloudHSM", ADMIN, "CreateKey", "{\"Origin\":\"AWS_CLOUDHSM\"}",
+      "UnsupportedOperationException", "Origin AWS_CLOUDHSM is not supported here." },
 };
 
 static void is_refused(void **state)
@@ -252,8 +252,8 @@ static void lists_in_pages(void **state)
         }
         pages++;
     } while (*last);
-    assert_int_equal(seen, api.store->n);
-    assert_int_equal(pages, (api.store->n + 2) / 3);
+    assert_int_equal(seen, test_keystore_keys(api.store));
+    assert_int_equal(pages, (seen + 2) / 3);
 }
 
 static void policies_are_put(void **state)
@@ -326,12 +326,13 @@ static void store_fails(void **state)
     };
 
     api_make_key(&api, NULL);
+    api_ask(&api, ADMIN, "DescribeKey", "{\"KeyId\":\"$KEY\"}"); /* it and its tags are kept */
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        api.store->broken = true;
+        test_keystore_break(api.store, true);
         api_ask(&api, ADMIN, cases[i].operation, cases[i].body);
-        api.store->broken = false;
+        test_keystore_break(api.store, false);
         api_assert_fault(&api, "KMSInternalException", cases[i].message);
-        assert_string_equal(api.note.store_reason, "the array is full of /paths");
+        assert_string_equal(api.note.store_reason, TEST_KEYSTORE_FAILS);
     }
     api_ask(&api, ADMIN, "ListKeys", "{}");
     api_assert_ok(&api, api.key_id);
@@ -342,19 +343,19 @@ static void states(void **state)
 {
     (void)state;
     static const struct {
-        enum key_state state;
-        const char *name, *type, *message;
+        const char *sql, *name, *type, *message;
     } cases[] = {
-        { KEY_DISABLED, "\"KeyState\":\"Disabled\"", "DisabledException", "$ARN is disabled." },
-        { KEY_PENDING_DELETION, "\"KeyState\":\"PendingDeletion\"", "KMSInvalidStateException",
-          "$ARN is pending deletion." },
-        { KEY_PENDING_IMPORT, "\"KeyState\":\"PendingImport\"", "KMSInvalidStateException",
-          "$ARN is pending import." },
+        { "UPDATE keys SET state = 2 WHERE id = ?", "\"KeyState\":\"Disabled\"",
+          "DisabledException", "$ARN is disabled." },
+        { "UPDATE keys SET state = 3 WHERE id = ?", "\"KeyState\":\"PendingDeletion\"",
+          "KMSInvalidStateException", "$ARN is pending deletion." },
+        { "UPDATE keys SET state = 4 WHERE id = ?", "\"KeyState\":\"PendingImport\"",
+          "KMSInvalidStateException", "$ARN is pending import." },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         api_make_key(&api, NULL);
-        test_keystore_row(api.store, api.key_id)->state = cases[i].state;
+        test_keystore_sql(api.store, cases[i].sql, api.key_id);
         api_restart(&api);
         api_ask(&api, ADMIN, "DescribeKey", "{\"KeyId\":\"$KEY\"}");
         api_assert_ok(&api, cases[i].name);

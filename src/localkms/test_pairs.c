@@ -218,9 +218,9 @@ static struct refusal refusals[] = {
     { "create: agreement without a curve", "CreateKey", "{\"KeyUsage\":\"KEY_AGREEMENT\"}",
       "ValidationException",
       "KeyUsage KEY_AGREEMENT is not compatible with KeySpec SYMMETRIC_DEFAULT" },
-    { "create: signatures", "CreateKey",
-      "{\"KeySpec\":\"ECC_NIST_P256\",\"KeyUsage\":\"SIGN_VERIFY\"}",
-      "UnsupportedOperationException", "KeyUsage SIGN_VERIFY is not supported here." },
+    { "create: agreement on a curve that has none", "CreateKey",
+      "{\"KeySpec\":\"ECC_SECG_P256K1\",\"KeyUsage\":\"KEY_AGREEMENT\"}", "ValidationException",
+      "KeyUsage KEY_AGREEMENT is not compatible with KeySpec ECC_SECG_P256K1" },
     { "public key of a symmetric key", "GetPublicKey", "{\"KeyId\":\"$KEY\"}",
       "UnsupportedOperationException", NULL },
 };

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "localkms/vault.h"
 
 #include "localkms/test_keystore.h"
@@ -23,6 +25,7 @@ static int world_up(void **state)
 
     if (!w)
         return -1;
+    test_keystore_open(&w->rows);
     w->store = test_keystore_interface(&w->rows);
     *state = w;
     return vault_new(cx, &w->store, MASTER, &w->vault) == ERR_OK ? 0 : -1;
@@ -33,18 +36,24 @@ static int world_down(void **state)
     struct world *w = *state;
 
     vault_free(w->vault);
-    test_keystore_clear(&w->rows);
+    test_keystore_close(&w->rows);
     free(w);
     return 0;
 }
+
+static const struct key_new symmetric = {
+    .spec = KEY_SYMMETRIC,
+    .usage = KEY_ENCRYPT_DECRYPT,
+    .origin = KEY_AWS_KMS,
+    .description = SPAN_INIT("for tests"),
+    .policy = SPAN_INIT(POLICY("a")),
+};
 
 static struct key *create(struct world *w)
 {
     struct key *key = NULL;
 
-    assert_int_equal(
-        vault_create(w->vault, SPAN_LIT("for tests"), SPAN_LIT(POLICY("a")), 1234567, &key),
-        ERR_OK);
+    assert_int_equal(vault_create(w->vault, &symmetric, 1234567, &key), ERR_OK);
     return key;
 }
 
@@ -63,18 +72,21 @@ static void new_key(void **state)
 
     assert_int_equal(strlen(key->row.id), KEY_ID_BYTES);
     assert_int_equal(key->row.created_ms, 1234567);
-    assert_int_equal(key->row.state, KEY_ENABLED);
+    assert_int_equal(key->row.status.state, KEY_ENABLED);
     assert_int_equal(key->row.material, 1);
     assert_int_equal(key->material.len, KEY_MATERIAL_BYTES);
     t_assert_buf(&key->row.description, "for tests");
     t_assert_buf(&key->row.policy, POLICY("a"));
     assert_non_null(key->policy);
     /* In the store the material is wrapped. */
-    assert_int_equal(w->rows.n, 1);
-    assert_int_equal(w->rows.rows[0].wrapped.len, KEY_WRAPPED_BYTES);
-    struct span wrapped = buf_view(&w->rows.rows[0].wrapped), plain = secret_view(&key->material);
+    AUTO(material_row_clear) struct material_row m = MATERIAL_ROW_INIT;
+    bool found = false;
+    assert_int_equal(test_keystore_keys(&w->rows), 1);
+    assert_int_equal(w->store.find_material(w->store.arg, key->row.id, 1, &m, &found), ERR_OK);
+    assert_true(found);
+    assert_int_equal(m.wrapped.len, KEY_WRAP_BYTES + KEY_MATERIAL_BYTES);
+    struct span wrapped = buf_view(&m.wrapped), plain = secret_view(&key->material);
     assert_null(memmem(wrapped.ptr, wrapped.len, plain.ptr, 8));
-    assert_int_equal(key->row.wrapped.len, 0);
 }
 
 static void found_again(void **state)
@@ -124,41 +136,55 @@ static void other_master_key(void **state)
 static void swapped_rows(void **state)
 {
     struct world *w = *state;
-    char id[KEY_ID_BYTES + 1];
+    char first[KEY_ID_BYTES + 1], second[KEY_ID_BYTES + 1];
     struct key *key;
 
-    create(w);
-    create(w);
-    struct buf first = w->rows.rows[0].wrapped;
-    w->rows.rows[0].wrapped = w->rows.rows[1].wrapped;
-    w->rows.rows[1].wrapped = first;
+    memcpy(first, create(w)->row.id, sizeof first);
+    memcpy(second, create(w)->row.id, sizeof second);
+    test_keystore_sql(&w->rows, "UPDATE materials SET number = 2 WHERE key_id = ?", first);
+    test_keystore_sql(&w->rows, "UPDATE keys SET material = 2 WHERE id = ?", first);
     forget(w, MASTER);
-    memcpy(id, w->rows.rows[0].id, sizeof id);
-    assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
-    w->rows.rows[1].wrapped = w->rows.rows[0].wrapped;
-    w->rows.rows[0].wrapped = first;
-    w->rows.rows[0].material = 2;
-    assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
-    w->rows.rows[0].material = 1;
-    assert_int_equal(vault_find(w->vault, id, &key), ERR_OK);
+    assert_int_equal(vault_find(w->vault, first, &key), ERR_VERIFY);
+    test_keystore_sql(&w->rows, "UPDATE materials SET number = 1 WHERE key_id = ?", first);
+    test_keystore_sql(&w->rows, "UPDATE keys SET material = 1 WHERE id = ?", first);
+    assert_int_equal(vault_find(w->vault, first, &key), ERR_OK);
+    test_keystore_sql(&w->rows,
+                      "UPDATE materials SET wrapped = (SELECT wrapped FROM materials WHERE key_id "
+                      "= ?) WHERE number = 1",
+                      first);
+    forget(w, MASTER);
+    assert_int_equal(vault_find(w->vault, second, &key), ERR_VERIFY);
+    assert_int_equal(vault_find(w->vault, first, &key), ERR_OK);
+    test_keystore_sql(&w->rows, "UPDATE keys SET spec = 11, usage = 3 WHERE id = ?", first);
+    forget(w, MASTER);
+    assert_int_equal(vault_find(w->vault, first, &key), ERR_VERIFY); /* of another kind */
 }
 
 static void damaged_row(void **state)
 {
+    AUTO(material_row_clear) struct material_row m = MATERIAL_ROW_INIT;
     struct world *w = *state;
     struct key *key = create(w);
+    struct key_status status = key->row.status;
     char id[KEY_ID_BYTES + 1];
+    bool found = false;
 
     memcpy(id, key->row.id, sizeof id);
+    assert_int_equal(w->store.find_material(w->store.arg, id, 1, &m, &found), ERR_OK);
     forget(w, MASTER);
-    for (size_t bit = 0; bit < KEY_WRAPPED_BYTES * 8; bit++) {
-        w->rows.rows[0].wrapped.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    for (size_t bit = 0; bit < 8 * m.wrapped.len; bit++) {
+        m.wrapped.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(w->store.put_material(w->store.arg, id, &m, 1, &status), ERR_OK);
         assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
         assert_null(key);
-        w->rows.rows[0].wrapped.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        m.wrapped.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
-    buf_truncate(&w->rows.rows[0].wrapped, KEY_WRAPPED_BYTES - 1);
+    m.wrapped.len--;
+    assert_int_equal(w->store.put_material(w->store.arg, id, &m, 1, &status), ERR_OK);
     assert_int_equal(vault_find(w->vault, id, &key), ERR_VERIFY);
+    m.wrapped.len++;
+    assert_int_equal(w->store.put_material(w->store.arg, id, &m, 1, &status), ERR_OK);
+    assert_int_equal(vault_find(w->vault, id, &key), ERR_OK);
 }
 
 static void new_policy(void **state)
@@ -170,13 +196,16 @@ static void new_policy(void **state)
     assert_int_equal(vault_set_policy(w->vault, key, SPAN_LIT("{}")), ERR_MALFORMED);
     t_assert_buf(&key->row.policy, POLICY("a"));
     assert_ptr_equal(key->policy, before);
-    w->rows.broken = true;
+    test_keystore_break(&w->rows, true);
     assert_int_equal(vault_set_policy(w->vault, key, SPAN_LIT(POLICY("b"))), ERR_IO);
     t_assert_buf(&key->row.policy, POLICY("a"));
-    w->rows.broken = false;
+    test_keystore_break(&w->rows, false);
     assert_int_equal(vault_set_policy(w->vault, key, SPAN_LIT(POLICY("b"))), ERR_OK);
     t_assert_buf(&key->row.policy, POLICY("b"));
-    t_assert_buf(&w->rows.rows[0].policy, POLICY("b"));
+    AUTO(key_row_clear) struct key_row row = KEY_ROW_INIT;
+    bool found = false;
+    assert_int_equal(w->store.find(w->store.arg, key->row.id, &row, &found), ERR_OK);
+    t_assert_buf(&row.policy, POLICY("b"));
 }
 
 static void store_fails(void **state)
@@ -184,14 +213,16 @@ static void store_fails(void **state)
     struct world *w = *state;
     struct key *key = NULL;
 
-    w->rows.broken = true;
-    assert_int_equal(vault_create(w->vault, SPAN_EMPTY, SPAN_LIT(POLICY("a")), 0, &key), ERR_IO);
+    test_keystore_break(&w->rows, true);
+    assert_int_equal(vault_create(w->vault, &symmetric, 0, &key), ERR_IO);
     assert_int_equal(vault_find(w->vault, "1234abcd-12ab-34cd-56ef-1234567890ab", &key), ERR_IO);
     assert_null(key);
-    assert_string_equal(vault_store_reason(w->vault), "the array is full of /paths");
-    w->rows.broken = false;
-    assert_int_equal(vault_create(w->vault, SPAN_EMPTY, SPAN_LIT("{}"), 0, &key), ERR_MALFORMED);
-    assert_int_equal(w->rows.n, 0);
+    assert_string_equal(vault_store_reason(w->vault), TEST_KEYSTORE_FAILS);
+    test_keystore_break(&w->rows, false);
+    struct key_new bad = symmetric;
+    bad.policy = SPAN_LIT("{}");
+    assert_int_equal(vault_create(w->vault, &bad, 0, &key), ERR_MALFORMED);
+    assert_int_equal(test_keystore_keys(&w->rows), 0);
 }
 
 /* One more key than are kept: the one used longest ago is read again, the others are not. */

@@ -81,6 +81,11 @@ void check_hidden_length(struct checks *c, const char *member, size_t len, size_
     length(c, member, SPAN_EMPTY, true, len, min, max);
 }
 
+void check_list_length(struct checks *c, const char *member, size_t n, size_t min, size_t max)
+{
+    length(c, member, SPAN_EMPTY, true, n, min, max);
+}
+
 void check_enum(struct checks *c, const char *member, struct span value, const char *const *set)
 {
     AUTO(buf_clear) struct buf constraint = BUF_INIT(CONSTRAINT_MAX_BYTES);
@@ -118,6 +123,29 @@ void check_policy_characters(struct checks *c, const char *member, struct span v
         add(c, member, value, false,
             "Member must satisfy regular expression pattern: "
             "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+}
+
+static bool has_only(struct span s, const char *others)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t b = s.ptr[i];
+        bool alnum = (b >= '0' && b <= '9') || (b >= 'A' && b <= 'Z') || (b >= 'a' && b <= 'z');
+        if (!alnum && (b == '\0' || !strchr(others, b)))
+            return false;
+    }
+    return true;
+}
+
+void check_characters(struct checks *c, const char *member, struct span value, const char *others,
+                      const char *pattern)
+{
+    char constraint[128];
+
+    if (!value.ptr || has_only(value, others))
+        return;
+    snprintf(constraint, sizeof constraint, "Member must satisfy regular expression pattern: %s",
+             pattern);
+    add(c, member, value, false, constraint);
 }
 
 enum err checks_end(const struct checks *c, struct fault *f)

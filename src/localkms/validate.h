@@ -29,10 +29,15 @@ void check_range(struct checks *c, const char *member, int64_t value, int64_t mi
 void check_length(struct checks *c, const char *member, struct span value, size_t min, size_t max);
 /* The same where the value must not be shown (blobs, secrets). */
 void check_hidden_length(struct checks *c, const char *member, size_t len, size_t min, size_t max);
+/* The number of a list's elements; the list itself is not shown. */
+void check_list_length(struct checks *c, const char *member, size_t n, size_t min, size_t max);
 /* One of the NULL-terminated set; an absent span passes. */
 void check_enum(struct checks *c, const char *member, struct span value, const char *const *set);
 /* The model's pattern for policies: tab, line feed, carriage return, U+0020 to U+00FF. */
 void check_policy_characters(struct checks *c, const char *member, struct span value);
+/* Characters beside letters and digits that a value may have; `pattern` is what the model says. */
+void check_characters(struct checks *c, const char *member, struct span value, const char *others,
+                      const char *pattern);
 /* ERR_OK, or ERR_DENIED with a ValidationException of all that was found. */
 MUST_USE enum err checks_end(const struct checks *c, struct fault *f);
 

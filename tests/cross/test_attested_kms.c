@@ -242,7 +242,8 @@ static void ciphertexts(void **state)
         &api, "IncorrectKeyException",
         "The key ID in the request does not identify a CMK that can perform this operation.");
     /* The key is not in the store any more. */
-    memcpy(test_keystore_row(api.store, api.key_id)->id, "zz", 2);
+    test_keystore_sql(api.store, "DELETE FROM materials WHERE key_id = ?", api.key_id);
+    test_keystore_sql(api.store, "DELETE FROM keys WHERE id = ?", api.key_id);
     api_restart(&api);
     snprintf(body, sizeof body, "{%s,\"EncryptionContext\":{\"a\":\"1\"}}", blob);
     api_ask(&api, ADMIN, "Decrypt", body);
