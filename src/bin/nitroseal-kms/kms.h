@@ -8,6 +8,7 @@
 #include "bin/nitroseal-kms/metrics.h"
 #include "bin/nitroseal-kms/server.h"
 #include "bin/nitroseal-kms/state.h"
+#include "io/work.h"
 #include "localkms/keystore_sqlite.h"
 #include "localkms/localkms.h"
 #include "localkms/qemu_nsm.h"
@@ -19,6 +20,7 @@ struct kms {
     struct loop *loop;
     struct server *server, *metrics_server, *control_server;
     struct localkms *core;
+    struct work_pool *pool; /* makes RSA keys */
     struct keystore_sqlite *store;
     struct tls_ctx *tls; /* NULL: plain HTTP */
     struct state state;
@@ -41,6 +43,10 @@ int kms_fail(int status, const char *event, const char *which, enum err r, const
 MUST_USE int kms_start(const struct options *o, struct kms *k);
 MUST_USE enum err kms_read_principals(struct kms *k, struct why *why);
 void kms_forget_port(const struct kms *k);
+
+/* pairs.c: have a pair made that the core wants for this client's request, then handle that again.
+ * ERR_LIMIT: too many wait. */
+MUST_USE enum err kms_make_pair(struct kms *k, uint64_t client);
 
 /* requests.c */
 server_handle_fn kms_handle, kms_handle_metrics;

@@ -61,6 +61,7 @@ static const struct program_def program = {
 
 static void kms_clear(struct kms *k)
 {
+    work_pool_free(k->pool); /* before the server, which it calls */
     server_free(k->control_server);
     server_free(k->metrics_server);
     server_free(k->server);

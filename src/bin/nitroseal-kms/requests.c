@@ -77,6 +77,11 @@ enum err kms_handle(void *arg, const struct server_request *rq, struct buf *resp
     memcpy(origin.ip, rq->peer, sizeof origin.ip);
     localkms_set_origin(k->core, &origin);
     enum err r = localkms_handle(k->core, rq->head, rq->body, clock_wall_ms(), response, &k->note);
+    if (r == ERR_MORE) {
+        r = kms_make_pair(k, rq->client);
+        if (r == ERR_OK)
+            return ERR_MORE;
+    }
     if (r != ERR_OK) {
         k->metrics.unanswered++;
         log_event(LOG_ERROR, "no answer", LOG_STR("why", err_name(r)));

@@ -8,7 +8,8 @@ enum {
     HANDSHAKE_S = 10,
     REQUEST_S = 30, /* from its first byte to its last */
     IDLE_S = 120,
-    ENDING_S = 5, /* for a last answer to be read */
+    WAITING_S = 120, /* for what a request needs to be made */
+    ENDING_S = 5,    /* for a last answer to be read */
 };
 
 struct client {
@@ -18,6 +19,9 @@ struct client {
     bool arriving;  /* the first bytes of a request are here, not the last */
     bool continued; /* this request's 100 has been sent */
     bool ending;    /* the last answer is on its way; nothing more is read */
+    bool waiting;   /* for server_again() */
+    bool no_more;   /* nothing comes after the request that waits */
+    uint64_t id;
     char peer[CONN_PEER_BYTES];
 };
 
@@ -30,6 +34,7 @@ struct server {
     void *arg;
     bool tls;
     struct server_counts counts;
+    uint64_t ids;           /* given to clients */
     struct http1_head head; /* of the request in hand: there is one at a time */
 };
 
@@ -113,24 +118,32 @@ static enum err whole_body(const struct http1_head *head, struct span in, struct
     return ERR_OK;
 }
 
-static void answer(struct client *cl, struct span body)
+/* False: it waits. */
+static bool answer(struct client *cl, struct span body)
 {
     AUTO(buf_clear) struct buf response = BUF_INIT(SERVER_RESPONSE_MAX_BYTES);
     struct server *s = cl->s;
 
-    const struct server_request rq = { &s->head, body, cl->peer, s->tls };
-    if (s->handle(s->arg, &rq, &response) != ERR_OK) {
+    const struct server_request rq = { &s->head, body, cl->peer, s->tls, cl->id };
+    enum err r = s->handle(s->arg, &rq, &response);
+    if (r == ERR_MORE) {
+        cl->waiting = cl->arriving = true;
+        set_deadline(cl, WAITING_S);
+        return false;
+    }
+    if (r != ERR_OK) {
         conn_close(cl->c);
         cl->ending = true;
-        return;
+        return true;
     }
-    bool last = !s->head.keep_alive || s->stopping;
+    bool last = !s->head.keep_alive || s->stopping || cl->no_more;
     send_or_close(cl, &response);
     cl->arriving = cl->continued = false;
     if (last)
         end(cl);
     else
         set_deadline(cl, IDLE_S);
+    return true;
 }
 
 /* Answer the request at the start of what came, if it is all there. */
@@ -158,14 +171,15 @@ static bool serve_one(struct client *cl)
         refuse(cl, r == ERR_MALFORMED ? 400 : 413);
         return false;
     }
-    answer(cl, body);
+    if (!answer(cl, body))
+        return false;
     buf_consume(in, head_len + body_len);
     return !cl->ending;
 }
 
 static void serve(struct client *cl)
 {
-    while (!cl->ending && conn_unsent(cl->c) < UNSENT_MAX_BYTES && serve_one(cl))
+    while (!cl->ending && !cl->waiting && conn_unsent(cl->c) < UNSENT_MAX_BYTES && serve_one(cl))
         ;
     if (cl->ending)
         buf_reset(conn_in(cl->c)); /* read on, so that the peer gets to its answer */
@@ -194,7 +208,8 @@ static void on_eof(struct conn *c, void *arg)
     struct client *cl = arg;
 
     (void)c;
-    if (!cl->ending)
+    cl->no_more = true;
+    if (!cl->ending && !cl->waiting)
         end(cl);
 }
 
@@ -240,7 +255,7 @@ static void on_accepted(struct conn *c, void *arg)
         conn_close(c);
         return;
     }
-    *cl = (struct client){ .s = s, .c = c, .next = s->clients };
+    *cl = (struct client){ .s = s, .c = c, .next = s->clients, .id = ++s->ids };
     if (cl->next)
         cl->next->prev = cl;
     s->clients = cl;
@@ -299,6 +314,20 @@ void server_stop(struct server *s)
             end(cl);
     }
     stop_if_done(s);
+}
+
+void server_again(struct server *s, uint64_t client, bool answer)
+{
+    for (struct client *cl = s->clients; cl; cl = cl->next) {
+        if (cl->id != client || !cl->waiting)
+            continue;
+        cl->waiting = false;
+        if (answer)
+            serve(cl);
+        else
+            conn_close(cl->c);
+        return;
+    }
 }
 
 void server_free(struct server *s)

@@ -16,10 +16,11 @@ struct server_request {
     struct span body;
     const char *peer; /* conn_peer() */
     bool tls;
+    uint64_t client; /* for server_again() */
 };
 
-/* Append one whole response. What `rq` points to lives until it returns. Anything but ERR_OK closes
- * the connection without an answer. */
+/* Append one whole response. What `rq` points to lives until it returns. ERR_MORE: not yet, the
+ * request waits for server_again(). Anything else closes the connection without an answer. */
 typedef enum err server_handle_fn(void *arg, const struct server_request *rq, struct buf *response);
 
 struct server_options {
@@ -46,6 +47,9 @@ struct server_counts server_counts(const struct server *s);
  * loop_stop(). */
 enum { SERVER_DRAIN_S = 5 };
 void server_stop(struct server *s);
+/* Handle the waiting request of that client again, or close its connection. Nothing happens if it
+ * has left. Not from inside a handler. */
+void server_again(struct server *s, uint64_t client, bool answer);
 void server_free(struct server *s); /* NULL is fine; before loop_free() */
 
 #endif

@@ -21,6 +21,8 @@ enum {
     OTHER_CONNECTIONS_MAX = 16,
     DOCUMENT_AGE_MAX_S = 7 * 24 * 3600,
     AUDIT_MB_MAX = 1 << 20,
+    MAKERS = 2, /* threads that make RSA keys */
+    WAITING_MAX = 256,
 };
 
 enum err kms_read_principals(struct kms *k, struct why *why)
@@ -362,6 +364,8 @@ int kms_start(const struct options *o, struct kms *k)
         r = crypto_new(&k->cx);
     if (r == ERR_OK)
         r = loop_new(&k->loop);
+    if (r == ERR_OK)
+        r = work_pool_new(k->loop, MAKERS, WAITING_MAX, &k->pool);
     if (r != ERR_OK)
         return kms_fail(1, "not started", NULL, r, NULL);
     r = state_open(k->cx, k->dir, clock_wall_ms() / MS_PER_S, &k->state, &why);

@@ -7,10 +7,11 @@
 
 #include "bin/nitroseal-kms/server.h"
 #include "io/sys.h"
+#include "io/work.h"
 #include "testing/t.h"
 
 /* The server on a loop of its own thread, plain TCP; answers with the target and the body's length,
- * fails for the target /fail. */
+ * fails for the target /fail, and takes its time for /wait. */
 struct world {
     pthread_t thread;
     sem_t ready;
@@ -18,7 +19,39 @@ struct world {
     unsigned port;
     struct loop *loop;
     struct server *server;
+    struct work_pool *pool; /* what /wait and /never wait for */
+    uint64_t client;
+    bool made, answers;
 };
+
+static void dawdle(struct crypto *cx, void *arg)
+{
+    (void)cx;
+    (void)arg;
+    usleep(100 * 1000);
+}
+
+static void dawdled(void *arg)
+{
+    struct world *w = arg;
+
+    w->made = w->answers;
+    server_again(w->server, w->client, w->answers);
+}
+
+/* The first time not yet, the second time it is there. */
+static enum err wait_for(struct world *w, uint64_t client, bool answers)
+{
+    const struct work work = { .run = dawdle, .done = dawdled, .arg = w };
+
+    if (w->made) {
+        w->made = false;
+        return ERR_OK;
+    }
+    w->client = client;
+    w->answers = answers;
+    return work_submit(w->pool, work) == ERR_OK ? ERR_MORE : ERR_LIMIT;
+}
 
 static enum err echo(void *arg, const struct server_request *rq, struct buf *response)
 {
@@ -29,7 +62,11 @@ static enum err echo(void *arg, const struct server_request *rq, struct buf *res
     int n = snprintf(text, sizeof text, "%.*s %zu", (int)head->target.len,
                      (const char *)head->target.ptr, body.len);
 
-    (void)arg;
+    if (span_starts(head->target, "/wait") || span_starts(head->target, "/never")) {
+        enum err r = wait_for(arg, rq->client, span_starts(head->target, "/wait"));
+        if (r != ERR_OK)
+            return r;
+    }
     if (span_is(head->target, "/fail"))
         return ERR_CRYPTO;
     return http1_response_write(response, 200, &h, 1, span_of(text, (size_t)n));
@@ -50,7 +87,8 @@ static void *serve(void *arg)
     struct server_options o = { .max = 8, .handle = echo, .arg = w };
     struct loop_watch *watch = NULL;
 
-    if (loop_new(&w->loop) != ERR_OK || addr_tcp("127.0.0.1:0", &o.at, NULL) != ERR_OK ||
+    if (loop_new(&w->loop) != ERR_OK || work_pool_new(w->loop, 1, 4, &w->pool) != ERR_OK ||
+        addr_tcp("127.0.0.1:0", &o.at, NULL) != ERR_OK ||
         server_new(w->loop, &o, &w->server, NULL) != ERR_OK ||
         loop_watch_new(w->loop, w->stop[0], on_stop, w, &watch) != ERR_OK)
         abort();
@@ -58,6 +96,7 @@ static void *serve(void *arg)
     sem_post(&w->ready);
     loop_run(w->loop);
     loop_watch_free(watch);
+    work_pool_free(w->pool);
     server_free(w->server);
     loop_free(w->loop);
     return NULL;
@@ -276,6 +315,65 @@ static void handler_fails(void **state)
     assert_int_equal(in.len, 0);
 }
 
+/* Others are answered while one waits; what came behind it is answered after it. */
+static void one_waits(void **state)
+{
+    AUTO(buf_clear) struct buf in = BUF_INIT(65536), body = BUF_INIT(65536);
+    AUTO(buf_clear) struct buf other = BUF_INIT(65536);
+    AUTO(fd_close) int slow = dial(*state);
+    AUTO(fd_close) int fast = dial(*state);
+
+    say(slow, SPAN_LIT(POST("/wait", "2") "ab" POST("/after", "1") "c"));
+    say(fast, SPAN_LIT(POST("/fast", "1") "x"));
+    assert_int_equal(hear(fast, &other, &body), 200);
+    t_assert_buf(&body, "/fast 1");
+    buf_reset(&body);
+    assert_int_equal(hear(slow, &in, &body), 200);
+    t_assert_buf(&body, "/wait 2");
+    buf_reset(&body);
+    assert_int_equal(hear(slow, &in, &body), 200);
+    t_assert_buf(&body, "/after 1");
+}
+
+/* It sends no more, and gets its answer. */
+static void waits_half_closed(void **state)
+{
+    AUTO(buf_clear) struct buf in = BUF_INIT(65536), body = BUF_INIT(65536);
+    AUTO(fd_close) int fd = dial(*state);
+
+    say(fd, SPAN_LIT(POST("/wait", "0")));
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    assert_int_equal(hear(fd, &in, &body), 200);
+    t_assert_buf(&body, "/wait 0");
+    assert_closed(fd, &in);
+}
+
+static void waits_in_vain(void **state)
+{
+    AUTO(buf_clear) struct buf in = BUF_INIT(65536);
+    AUTO(fd_close) int fd = dial(*state);
+
+    say(fd, SPAN_LIT(POST("/never", "0")));
+    enum err r = fd_read_all(fd, &in, soon(), NULL);
+    assert_true(r == ERR_OK || r == ERR_IO);
+    assert_int_equal(in.len, 0);
+}
+
+/* Gone before its answer is there. */
+static void leaves(void **state)
+{
+    AUTO(buf_clear) struct buf in = BUF_INIT(65536);
+    int gone = dial(*state);
+
+    say(gone, SPAN_LIT(POST("/wait", "0")));
+    usleep(20 * 1000);
+    fd_close(&gone);
+    usleep(200 * 1000);
+    AUTO(fd_close) int fd = dial(*state);
+    say(fd, SPAN_LIT(POST("/next", "0")));
+    assert_int_equal(hear(fd, &in, NULL), 200);
+}
+
 /* One that says nothing and one that stops in the middle do not keep the rest waiting, nor the end
  * (see world_down). */
 static void idle_ones(void **state)
@@ -297,9 +395,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
     const struct CMUnitTest tests[] = {
-        CASE(one_after_another), CASE(three_at_once),  CASE(byte_by_byte),     CASE(chunked),
-        CASE(expects_100),       CASE(asked_to_close), CASE(peer_has_no_more), CASE(not_http),
-        CASE(body_limit),        CASE(chunked_limit),  CASE(handler_fails),    CASE(idle_ones),
+        CASE(one_after_another), CASE(three_at_once),     CASE(byte_by_byte),     CASE(chunked),
+        CASE(expects_100),       CASE(asked_to_close),    CASE(peer_has_no_more), CASE(not_http),
+        CASE(body_limit),        CASE(chunked_limit),     CASE(handler_fails),    CASE(idle_ones),
+        CASE(one_waits),         CASE(waits_half_closed), CASE(waits_in_vain),    CASE(leaves),
     };
 
     return cmocka_run_group_tests_name("kms_server", tests, NULL, NULL);
