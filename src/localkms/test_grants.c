@@ -2,29 +2,14 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "localkms/test_api.h"
+#include "localkms/test_ops.h"
 
-#define MUST     " failed to satisfy constraint: Member must "
-#define ONE(m)   "1 validation error detected: " m
-#define THE_KEY  "{\"KeyId\":\"$KEY\"}"
 #define APP_ROLE "arn:aws:iam::" API_ACCOUNT ":role/parent"
 #define GRANT(to, operations, more)                                                                \
     "{\"KeyId\":\"$KEY\",\"GranteePrincipal\":\"" to "\",\"Operations\":[" operations "]" more "}"
 #define ENCRYPTS "{\"KeyId\":\"$KEY\",\"Plaintext\":\"AA==\"}"
 #define ENCRYPTS_IN(context)                                                                       \
     "{\"KeyId\":\"$KEY\",\"Plaintext\":\"AA==\",\"EncryptionContext\":{" context "}}"
-
-static struct api api;
-
-static void does(const char *operation, const char *body, const char *part)
-{
-    api_does(&api, operation, body, part);
-}
-
-static void refuses(const char *operation, const char *body, const char *type, const char *message)
-{
-    api_refuses(&api, operation, body, type, message);
-}
 
 static void app(const char *operation, const char *body, const char *error)
 {
@@ -235,22 +220,6 @@ static void is_refused(void **state)
     does("ListGrants", THE_KEY, "{\"Grants\":[],");
 }
 
-static int up(void **state)
-{
-    (void)state;
-    if (crypto_process_init() != ERR_OK)
-        return -1;
-    api_up(&api, SPAN_LIT("no root is asked for here"), CMS_FORM_A);
-    return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    api_down(&api);
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest others[] = {
@@ -264,5 +233,5 @@ int main(void)
     for (size_t i = 0; i < REFUSALS; i++)
         tests[i] = (struct CMUnitTest){ refusals[i].name, is_refused, NULL, NULL, &refusals[i] };
     memcpy(tests + REFUSALS, others, sizeof others);
-    return cmocka_run_group_tests_name("grants", tests, up, down);
+    return cmocka_run_group_tests_name("grants", tests, ops_up, ops_down);
 }

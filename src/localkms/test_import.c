@@ -4,27 +4,15 @@
 
 #include "base/json.h"
 #include "crypto/rsa.h"
-#include "localkms/test_api.h"
+#include "localkms/test_ops.h"
 
 #define DAY_MS   INT64_C(86400000)
-#define THE_KEY  "{\"KeyId\":\"$KEY\"}"
 #define FOR_EVER ",\"ExpirationModel\":\"KEY_MATERIAL_DOES_NOT_EXPIRE\""
 #define PARAMETERS                                                                                 \
     "{\"KeyId\":\"$KEY\",\"WrappingAlgorithm\":\"RSAES_OAEP_SHA_256\",\"WrappingKeySpec\":"        \
     "\"RSA_2048\"}"
 
-static struct api api;
 static const uint8_t one[32] = { 1 }, two[32] = { 2 };
-
-static void does(const char *operation, const char *body, const char *part)
-{
-    api_does(&api, operation, body, part);
-}
-
-static void refuses(const char *operation, const char *body, const char *type, const char *message)
-{
-    api_refuses(&api, operation, body, type, message);
-}
 
 static void make_external(void)
 {
@@ -263,22 +251,6 @@ static void private_key(void **state)
          "Signature");
 }
 
-static int up(void **state)
-{
-    (void)state;
-    if (crypto_process_init() != ERR_OK)
-        return -1;
-    api_up(&api, SPAN_LIT("no root is asked for here"), CMS_FORM_A);
-    return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    api_down(&api);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,5 +259,5 @@ int main(void)
         cmocka_unit_test(not_for_others), cmocka_unit_test(private_key),
     };
 
-    return cmocka_run_group_tests_name("import", tests, up, down);
+    return cmocka_run_group_tests_name("import", tests, ops_up, ops_down);
 }

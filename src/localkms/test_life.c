@@ -2,25 +2,10 @@
  */
 #include <stdio.h>
 
-#include "localkms/test_api.h"
+#include "localkms/test_ops.h"
 
 #define DAY_MS   INT64_C(86400000)
-#define THE_KEY  "{\"KeyId\":\"$KEY\"}"
 #define DECRYPTS "{\"CiphertextBlob\":\"$KEPT\"}"
-#define MUST     " failed to satisfy constraint: Member must "
-#define ONE(m)   "1 validation error detected: " m
-
-static struct api api;
-
-static void does(const char *operation, const char *body, const char *part)
-{
-    api_does(&api, operation, body, part);
-}
-
-static void refuses(const char *operation, const char *body, const char *type, const char *message)
-{
-    api_refuses(&api, operation, body, type, message);
-}
 
 static void encrypt(void)
 {
@@ -169,15 +154,6 @@ static void rotation_status(void **state)
         refuses(none[i], THE_KEY, "UnsupportedOperationException", NULL);
 }
 
-static unsigned count(const char *text)
-{
-    unsigned n = 0;
-
-    for (size_t at = 0; at + strlen(text) <= api.body.len; at++)
-        n += memcmp(api.body.ptr + at, text, strlen(text)) == 0;
-    return n;
-}
-
 /* What was encrypted before stays readable, by the right context only, and says which material. */
 static void rotated_on_demand(void **state)
 {
@@ -275,22 +251,6 @@ static void multi_region(void **state)
     does("Decrypt", DECRYPTS, "aGVsbG8=");
 }
 
-static int up(void **state)
-{
-    (void)state;
-    if (crypto_process_init() != ERR_OK)
-        return -1;
-    api_up(&api, SPAN_LIT("no root is asked for here"), CMS_FORM_A);
-    return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    api_down(&api);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,5 +261,5 @@ int main(void)
         cmocka_unit_test(multi_region),
     };
 
-    return cmocka_run_group_tests_name("life", tests, up, down);
+    return cmocka_run_group_tests_name("life", tests, ops_up, ops_down);
 }

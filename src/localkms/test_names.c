@@ -2,37 +2,13 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "localkms/test_api.h"
+#include "localkms/test_ops.h"
 
-#define MUST       " failed to satisfy constraint: Member must "
-#define ONE(m)     "1 validation error detected: " m
 #define ALIAS_ARN  "arn:aws:kms:us-east-1:" API_ACCOUNT ":alias/"
 #define TO(name)   "{\"AliasName\":\"alias/" name "\",\"TargetKeyId\":\"$KEY\"}"
 #define ALIAS(n)   "{\"KeyId\":\"alias/" n "\"}"
-#define THE_KEY    "{\"KeyId\":\"$KEY\"}"
 #define TAG(k, v)  "{\"TagKey\":\"" k "\",\"TagValue\":\"" v "\"}"
 #define TAGS(tags) "{\"KeyId\":\"$KEY\",\"Tags\":[" tags "]}"
-
-static struct api api;
-
-static void does(const char *operation, const char *body, const char *part)
-{
-    api_does(&api, operation, body, part);
-}
-
-static void refuses(const char *operation, const char *body, const char *type, const char *message)
-{
-    api_refuses(&api, operation, body, type, message);
-}
-
-static unsigned count(const char *text)
-{
-    unsigned n = 0;
-
-    for (size_t at = 0; at + strlen(text) <= api.body.len; at++)
-        n += memcmp(api.body.ptr + at, text, strlen(text)) == 0;
-    return n;
-}
 
 /* An alias stands for the key wherever a key is used, and not where it is managed. */
 static void aliases(void **state)
@@ -262,22 +238,6 @@ static void policy_names(void **state)
     t_assert_span(api.body, SPAN_LIT("{\"PolicyNames\":[\"default\"],\"Truncated\":false}"));
 }
 
-static int up(void **state)
-{
-    (void)state;
-    if (crypto_process_init() != ERR_OK)
-        return -1;
-    api_up(&api, SPAN_LIT("no root is asked for here"), CMS_FORM_A);
-    return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    api_down(&api);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,5 +248,5 @@ int main(void)
         cmocka_unit_test(policy_names), cmocka_unit_test(tags_in_policies),
     };
 
-    return cmocka_run_group_tests_name("names", tests, up, down);
+    return cmocka_run_group_tests_name("names", tests, ops_up, ops_down);
 }

@@ -2,22 +2,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "localkms/test_api.h"
-
-#define MUST   " failed to satisfy constraint: Member must "
-#define ONE(m) "1 validation error detected: " m
-
-static struct api api;
-
-static void does(const char *operation, const char *body, const char *part)
-{
-    api_does(&api, operation, body, part);
-}
-
-static void refuses(const char *operation, const char *body, const char *type, const char *message)
-{
-    api_refuses(&api, operation, body, type, message);
-}
+#include "localkms/test_ops.h"
 
 static void make(const char *spec, const char *usage)
 {
@@ -354,22 +339,6 @@ static void without_plaintext(void **state)
          "\"PrivateKeyPlaintext\":\"MIIE");
 }
 
-static int up(void **state)
-{
-    (void)state;
-    if (crypto_process_init() != ERR_OK)
-        return -1;
-    api_up(&api, SPAN_LIT("no root is asked for here"), CMS_FORM_A);
-    return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    api_down(&api);
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest others[] = {
@@ -386,5 +355,5 @@ int main(void)
     for (size_t i = 0; i < PAIRS; i++)
         tests[i] = (struct CMUnitTest){ pairs[i].name, signatures, NULL, NULL, &pairs[i] };
     memcpy(tests + PAIRS, others, sizeof others);
-    return cmocka_run_group_tests_name("use", tests, up, down);
+    return cmocka_run_group_tests_name("use", tests, ops_up, ops_down);
 }
