@@ -143,6 +143,10 @@ enum err call_new_pair(struct call *c, enum keypair_spec spec, struct secret *pk
         k->wanted = KEYPAIR_SPECS;
         return call_fail(c, r);
     }
+    if (k->declined)
+        return fault_set(&c->fault, FAULT_THROTTLING,
+                         "You have exceeded the rate at which you may call KMS. Reduce the "
+                         "frequency of your calls.");
     k->wanted = spec;
     return ERR_MORE;
 }

@@ -37,6 +37,7 @@ struct localkms {
     enum keypair_spec wanted;
     struct secret made_pkcs8;
     struct buf made_spki;
+    bool declined; /* none can be made now */
 };
 
 struct call {
@@ -131,7 +132,8 @@ MUST_USE enum err call_ready(struct call *c, const char *action, enum key_usage 
 /* "Algorithm X is incompatible with key spec Y." */
 MUST_USE enum err call_bad_algorithm(struct call *c, struct span algorithm);
 
-/* A new pair: at once, or ERR_MORE after having said so to localkms.h's caller. */
+/* A new pair: at once, or ERR_MORE after having said so to localkms.h's caller.
+ * ThrottlingException: too many wait for one. */
 MUST_USE enum err call_new_pair(struct call *c, enum keypair_spec spec, struct secret *pkcs8,
                                 struct buf *spki);
 

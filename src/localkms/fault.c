@@ -37,6 +37,7 @@ static const char *const names[FAULT_KINDS] = {
     [FAULT_NOT_FOUND] = "NotFoundException",
     [FAULT_SERIALIZATION] = "SerializationException",
     [FAULT_TAG] = "TagException",
+    [FAULT_THROTTLING] = "ThrottlingException",
     [FAULT_UNKNOWN_OPERATION] = "UnknownOperationException",
     [FAULT_UNRECOGNIZED_CLIENT] = "UnrecognizedClientException",
     [FAULT_UNSUPPORTED] = "UnsupportedOperationException",

@@ -114,7 +114,7 @@ struct grant_row {
     struct span issuing, constraints;    /* account ARN; JSON, or empty */
 };
 
-/* Empty: any. */
+/* Empty: any; but the key or the retiring principal has to be there. */
 struct grant_filter {
     struct span key_id, grantee, retiring;
 };

@@ -175,13 +175,14 @@ enum err store_list_aliases(void *arg, const char *key_id, struct span after, un
                             alias_visit *visit, void *ctx)
 {
     struct keystore_sqlite *s = arg;
-    sqlite3_stmt *st = s->st[SQL_LIST_ALIASES];
+    enum statement which = *key_id ? SQL_LIST_ALIASES_OF_KEY : SQL_LIST_ALIASES;
+    sqlite3_stmt *st = s->st[which];
     struct alias_walk w = { visit, ctx };
 
     store_bind(st, 1, span_str(key_id));
     store_bind(st, 2, after);
     sqlite3_bind_int64(st, 3, max);
-    return store_walk(s, SQL_LIST_ALIASES, visit_alias, &w);
+    return store_walk(s, which, visit_alias, &w);
 }
 
 /* ---- tags ---- */
@@ -300,7 +301,8 @@ enum err store_list_grants(void *arg, const struct grant_filter *filter, const c
                            unsigned max, grant_visit *visit, void *ctx)
 {
     struct keystore_sqlite *s = arg;
-    sqlite3_stmt *st = s->st[SQL_LIST_GRANTS];
+    enum statement which = filter->key_id.len ? SQL_LIST_GRANTS_OF_KEY : SQL_LIST_GRANTS;
+    sqlite3_stmt *st = s->st[which];
     struct grant_walk w = { visit, ctx };
 
     store_bind(st, 1, filter->key_id);
@@ -308,7 +310,7 @@ enum err store_list_grants(void *arg, const struct grant_filter *filter, const c
     store_bind(st, 3, filter->retiring);
     store_bind(st, 4, span_str(after));
     sqlite3_bind_int64(st, 5, max);
-    return store_walk(s, SQL_LIST_GRANTS, visit_grant, &w);
+    return store_walk(s, which, visit_grant, &w);
 }
 
 enum err store_find_grant_token(void *arg, struct span token, grant_visit *visit, void *ctx)

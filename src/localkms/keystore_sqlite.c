@@ -52,7 +52,9 @@ static const char *const texts[STATEMENTS] = {
                       " DO UPDATE SET key_id = ?2, updated_ms = ?4",
     [SQL_REMOVE_ALIAS] = "DELETE FROM aliases WHERE name = ?1",
     [SQL_LIST_ALIASES] = "SELECT key_id, created_ms, updated_ms, name FROM aliases"
-                         " WHERE (?1 = '' OR key_id = ?1) AND name > ?2 ORDER BY name LIMIT ?3",
+                         " WHERE ?1 = '' AND name > ?2 ORDER BY name LIMIT ?3",
+    [SQL_LIST_ALIASES_OF_KEY] = "SELECT key_id, created_ms, updated_ms, name FROM aliases"
+                                " WHERE key_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
     [SQL_PUT_TAG] = "INSERT INTO tags (key_id, name, value) VALUES (?1, ?2, ?3)"
                     " ON CONFLICT (key_id, name) DO UPDATE SET value = ?3",
     [SQL_REMOVE_TAG] = "DELETE FROM tags WHERE key_id = ?1 AND name = ?2",
@@ -60,8 +62,11 @@ static const char *const texts[STATEMENTS] = {
                       " ORDER BY name LIMIT ?3",
     [SQL_INSERT_GRANT] = "INSERT INTO grants (" GRANT_COLUMNS ")"
                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    [SQL_LIST_GRANTS] = "SELECT " GRANT_COLUMNS " FROM grants WHERE (?1 = '' OR key_id = ?1)"
-                        " AND (?2 = '' OR grantee = ?2) AND (?3 = '' OR retiring = ?3)"
+    [SQL_LIST_GRANTS_OF_KEY] = "SELECT " GRANT_COLUMNS " FROM grants WHERE key_id = ?1"
+                               " AND (?2 = '' OR grantee = ?2) AND (?3 = '' OR retiring = ?3)"
+                               " AND id > ?4 ORDER BY id LIMIT ?5",
+    [SQL_LIST_GRANTS] = "SELECT " GRANT_COLUMNS " FROM grants WHERE ?1 = ''"
+                        " AND (?2 = '' OR grantee = ?2) AND retiring = ?3"
                         " AND id > ?4 ORDER BY id LIMIT ?5",
     [SQL_FIND_GRANT_TOKEN] = "SELECT " GRANT_COLUMNS " FROM grants WHERE token = ?1",
     [SQL_REMOVE_GRANT] = "DELETE FROM grants WHERE key_id = ?1 AND id = ?2",

@@ -338,8 +338,14 @@ enum err localkms_give(struct localkms *k, struct secret *pkcs8, struct span spk
     return r;
 }
 
+void localkms_decline(struct localkms *k)
+{
+    k->declined = true;
+}
+
 void localkms_forget(struct localkms *k)
 {
+    k->declined = false;
     secret_clear(&k->made_pkcs8);
     buf_reset(&k->made_spki);
 }

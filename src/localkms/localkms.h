@@ -101,6 +101,8 @@ MUST_USE enum err localkms_handle(struct localkms *k, const struct http1_head *h
 enum keypair_spec localkms_wanted(const struct localkms *k);
 /* Takes *pkcs8 over. It is for the next localkms_handle() only. ERR_NOMEM, ERR_LIMIT. */
 MUST_USE enum err localkms_give(struct localkms *k, struct secret *pkcs8, struct span spki);
+/* Instead: too many wait. The next localkms_handle() answers ThrottlingException. */
+void localkms_decline(struct localkms *k);
 /* Wipe it where that request does not come any more. */
 void localkms_forget(struct localkms *k);
 

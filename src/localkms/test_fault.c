@@ -34,6 +34,7 @@ static struct row {
     { FAULT_NOT_FOUND, "NotFoundException" },
     { FAULT_SERIALIZATION, "SerializationException" },
     { FAULT_TAG, "TagException" },
+    { FAULT_THROTTLING, "ThrottlingException" },
     { FAULT_UNKNOWN_OPERATION, "UnknownOperationException" },
     { FAULT_UNRECOGNIZED_CLIENT, "UnrecognizedClientException" },
     { FAULT_UNSUPPORTED, "UnsupportedOperationException" },

@@ -319,6 +319,18 @@ static void modifiers(void **state)
             "The request would have succeeded, but the DryRun option is set.");
 }
 
+/* Too many wait for RSA keys: this one is told, the next one is not. */
+static void declined(void **state)
+{
+    (void)state;
+    localkms_decline(api.k);
+    refuses("CreateKey", "{\"KeySpec\":\"RSA_2048\",\"KeyUsage\":\"SIGN_VERIFY\"}",
+            "ThrottlingException",
+            "You have exceeded the rate at which you may call KMS. Reduce the frequency of your "
+            "calls.");
+    make("RSA_2048", "SIGN_VERIFY");
+}
+
 static void without_plaintext(void **state)
 {
     (void)state;
@@ -349,6 +361,7 @@ int main(void)
         cmocka_unit_test(reencrypt_permissions),
         cmocka_unit_test(modifiers),
         cmocka_unit_test(without_plaintext),
+        cmocka_unit_test(declined),
     };
     struct CMUnitTest tests[PAIRS + sizeof others / sizeof others[0]];
 

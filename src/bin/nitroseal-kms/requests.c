@@ -81,6 +81,8 @@ enum err kms_handle(void *arg, const struct server_request *rq, struct buf *resp
         r = kms_make_pair(k, rq->client);
         if (r == ERR_OK)
             return ERR_MORE;
+        localkms_decline(k->core);
+        r = localkms_handle(k->core, rq->head, rq->body, clock_wall_ms(), response, &k->note);
     }
     if (r != ERR_OK) {
         k->metrics.unanswered++;
