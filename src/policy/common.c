@@ -2,34 +2,11 @@
 
 #include <stdio.h>
 
-enum { DAY_S = 86400, HOUR_S = 3600, MINUTE_S = 60 };
-
 static void add(struct policy_common *c, struct span key, struct span value)
 {
     c->values[c->n] = value;
     c->facts[c->n] = (struct policy_fact){ .key = key, .values = &c->values[c->n], .n_values = 1 };
     c->n++;
-}
-
-static bool is_leap(int64_t y)
-{
-    return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-}
-
-/* YYYY-MM-DDThh:mm:ssZ, by counting: no library's clock, no time zone. */
-static void time_write(int64_t s, char out[static POLICY_TIME_BYTES])
-{
-    static const int month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    int64_t days = s / DAY_S, rest = s % DAY_S, year = 1970;
-    int month = 0;
-
-    for (; days >= 365 + is_leap(year); year++)
-        days -= 365 + is_leap(year);
-    for (; days >= month_days[month] + (month == 1 && is_leap(year)); month++)
-        days -= month_days[month] + (month == 1 && is_leap(year));
-    snprintf(out, POLICY_TIME_BYTES, "%04d-%02d-%02dT%02d:%02d:%02dZ", (int)(year % 10000),
-             month + 1, (int)days + 1, (int)(rest / HOUR_S), (int)(rest / MINUTE_S % 60),
-             (int)(rest % MINUTE_S));
 }
 
 /* Of a session the role's ARN, without its path, which a session does not tell. */
@@ -93,7 +70,7 @@ void policy_common_facts(const struct policy_circumstances *c, struct policy_com
 {
     out->n = 0;
     caller_facts(c->caller, out);
-    time_write(c->now_s < 0 ? 0 : c->now_s, out->time);
+    time_text(c->now_s < 0 ? 0 : c->now_s, out->time);
     snprintf(out->epoch, sizeof out->epoch, "%lld", (long long)c->now_s);
     add(out, SPAN_LIT("aws:CurrentTime"), span_str(out->time));
     add(out, SPAN_LIT("aws:EpochTime"), span_str(out->epoch));

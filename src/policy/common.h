@@ -11,15 +11,16 @@
 #define POLICY_COMMON_H
 
 #include "policy/policy.h"
+#include "policy/values.h"
 
-enum { POLICY_COMMON_MAX = 12, POLICY_ARN_MAX_BYTES = 2048, POLICY_TIME_BYTES = 80 };
+enum { POLICY_COMMON_MAX = 12, POLICY_ARN_MAX_BYTES = 2048 };
 
 struct policy_common {
     struct policy_fact facts[POLICY_COMMON_MAX];
     size_t n;
     struct span values[POLICY_COMMON_MAX];
     char arn[POLICY_ARN_MAX_BYTES]; /* of a session's role */
-    char time[POLICY_TIME_BYTES], epoch[24];
+    char time[TIME_TEXT_BYTES], epoch[24];
 };
 
 struct policy_circumstances {

@@ -9,6 +9,7 @@ static const struct group_command commands[] = {
     { "explain", cmd_policy_explain,
       "Say whether a call would be allowed, by which statement, and which PCR differs." },
     { "diff", cmd_policy_diff, "Say what changed from one policy to another." },
+    { "canary", cmd_policy_canary, "Ask KMS whether it would let the key be used unattested." },
     { 0 },
 };
 
