@@ -115,11 +115,12 @@ static void with_signature(void **state)
 static void refused(void **state)
 {
     AUTO(buf_clear) struct buf file = BUF_INIT(ROOM);
-    struct eif_report r = EIF_REPORT_NONE;
-    struct eif e = eif_new(false);
+    static struct eif_report r;
+    static struct eif e;
     struct why why = { 0 };
 
     (void)state;
+    e = eif_new(false);
     assert_int_equal(eif_add(&e, EIF_KERNEL, SPAN_LIT("k")), ERR_OK);
     assert_int_equal(eif_add(&e, EIF_CMDLINE, SPAN_LIT("c")), ERR_OK);
     assert_int_equal(eif_add(&e, EIF_METADATA, SPAN_LIT("{}")), ERR_OK);

@@ -87,6 +87,19 @@ static enum piece next(const struct pattern *p, struct place *at, uint8_t *c)
     return !literal && p->wildcards && *c == '?' ? PIECE_ONE : PIECE_BYTE;
 }
 
+static bool has(struct span s, uint8_t c)
+{
+    return s.len > 0 && memchr(s.ptr, c, s.len) != NULL;
+}
+
+/* Most patterns of most policies are plain text. */
+static bool is_text(const struct pattern *p)
+{
+    bool wild = p->wildcards && (has(p->text, '*') || has(p->text, '?'));
+
+    return !wild && !(p->variables && has(p->text, '$'));
+}
+
 /* On a mismatch go back to the last star and let it take one more character: no recursion. */
 bool pattern_matches(const struct pattern *p, struct span text)
 {
@@ -95,12 +108,17 @@ bool pattern_matches(const struct pattern *p, struct span text)
     size_t t = 0, resume = 0;
     uint8_t c = 0;
 
+    if (is_text(p))
+        return p->ignore_case ? span_eq_nocase(p->text, text) : span_eq(p->text, text);
     while (t < text.len) {
         struct place after = at;
         enum piece piece = next(p, &after, &c);
         if (piece == PIECE_NOTHING)
             return false;
         if (piece == PIECE_MANY) {
+            struct place behind = after;
+            if (next(p, &behind, &c) == PIECE_END)
+                return true;
             star = at = after;
             starred = true;
             resume = t;

@@ -171,6 +171,20 @@ static const struct row {
     { "text for an address",
       GOOD "," ST("Deny", "'*'", "'kms:Sign'", IF("'StringEquals':{'aws:SourceIp':'10.0.0.1'}")),
       "key-type@4 administrator@1" },
+    { "operators of the right type",
+      GOOD "," ST("Deny", "'*'", "'kms:Sign'",
+                  IF("'DateLessThan':{'aws:CurrentTime':'2026'},'NumericLessThan':{"
+                     "'kms:RotationPeriodInDays':1,'aws:EpochTime':7},'IpAddress':{'aws:SourceIp':"
+                     "'10.0.0.0/8'},'ArnLike':{'aws:PrincipalArn':'*','kms:ViaService':'*'},"
+                     "'Bool':{'aws:SecureTransport':true},'StringLike':{'aws:PrincipalArn':'*'}")),
+      "administrator@1" },
+    { "a date for a number, a number for a date, an ARN for a truth value, bytes for text",
+      GOOD "," ST("Deny", "'*'", "'kms:Sign'",
+                  IF("'DateLessThan':{'kms:RotationPeriodInDays':'2026'},'NumericEquals':{"
+                     "'aws:SourceIp':1},'ArnLike':{'aws:SecureTransport':'*'},'BinaryEquals':{"
+                     "'kms:ViaService':'QQ=='},'IpAddress':{'kms:KeySpec':'::'},'Bool':{"
+                     "'aws:CurrentTime':true}")),
+      "key-type@4 key-type@4 key-type@4 key-type@4 key-type@4 key-type@4 administrator@1" },
     { "set over one value",
       GOOD
       "," ST("Deny", "'*'", "'kms:Sign'", IF("'ForAnyValue:StringEquals':{'kms:ViaService':'x'}")),

@@ -1,5 +1,7 @@
 #include "policy/values.h"
 
+#include <stdio.h>
+
 enum {
     WHOLE_DIGITS_MAX = 15,
     NANO_DIGITS = 9,
@@ -165,4 +167,18 @@ enum err quantity_parse_time(struct span text, struct quantity *out)
         return ERR_MALFORMED;
     *out = (struct quantity){ .whole = days * DAY_S + seconds, .nano = nano };
     return ERR_OK;
+}
+
+/* By counting: no library's clock, no time zone. */
+void time_text(int64_t unix_s, char out[static TIME_TEXT_BYTES])
+{
+    uint64_t s = (uint64_t)unix_s, days = s / DAY_S, rest = s % DAY_S, year = 1970, month = 1;
+
+    for (; days >= 365U + is_leap(year); year++)
+        days -= 365U + is_leap(year);
+    for (; days >= days_of_month(year, month); month++)
+        days -= days_of_month(year, month);
+    snprintf(out, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)year,
+             (unsigned)month, (unsigned)days + 1, (unsigned)(rest / HOUR_S),
+             (unsigned)(rest / MINUTE_S % 60), (unsigned)(rest % MINUTE_S));
 }

@@ -42,8 +42,8 @@ def pcrs(kernel, cmdline, ramdisks):
     return {"PCR0": extended(*first, *ramdisks), "PCR1": extended(*first, ramdisks[0]), "PCR2": extended(*ramdisks[1:])}
 
 
-def bootstrap(init, conf=None):
-    more = [] if conf is None else [("init.conf", FILE, conf)]
+def bootstrap(init, conf=None, module=None):
+    more = [(n, FILE, c) for n, c in (("init.conf", conf), ("nsm.ko", module)) if c is not None]
     return cpio([("dev", FOLDER, b""), ("init", PROGRAM, init), *more])
 
 

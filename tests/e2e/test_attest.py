@@ -68,6 +68,17 @@ def questions(entries):
         check(status == 2 and (out == "") == (said2 == "") and len(err.splitlines()) == 1 and "--pcr" in err and "--any-image" in err,
               " ".join(["no image to expect: usage, and both options named", *more]), status, out, err)
     check(attest("--document", "/nonexistent")[0] == 2, "no image to expect: before the file is read")
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, "image.json")
+        for pcrs, want, name in (({"PCR0": pcr0}, 0, "--image: the PCRs that image describe prints"), ({"PCR0": "12" * 48}, 5, "--image: another one: 5")):
+            with open(image, "w") as f:
+                json.dump({"Measurements": pcrs}, f)
+            status, out, err = attest(*at, "--image", image)
+            check(status == want, name, status, err)
+        status, out, err = attest(*at, "--image", image, "--pcr", "0=" + pcr0)
+        check(status == 2 and "exclude" in err, "--image with --pcr: usage", status, err)
+        status, out, err = attest(*at, "--image", image + ".absent")
+        check(status == 6, "--image that is not there: 6", status, err)
     status, out, err = attest(*at, "--any-image", "--pcr", "0=" + pcr0)
     check(status == 2 and out == "" and "exclude" in err, "--any-image with --pcr: usage", status, err)
     status, out, err = attest("--document", path, "--any-image")

@@ -394,7 +394,7 @@ faults = [
 for argv, status, what in faults:
     s, out, err = build("no.eif", *argv)
     check(s == status and what in err and out == "" and err.count("\n") == 1 and not os.path.exists(path("no.eif")),
-          f"refused with {status}: {' '.join(argv[-2:])[:60]}", s, err)
+          f"refused with {status}: {' '.join(argv[-2:])[:60]!r}", s, err)
 check(image("build", "--kms-key-id", KEY)[0] == 2, "no -o is a usage fault")
 
 # --- signatures --------------------------------------------------------------------------------------------------------

@@ -25,12 +25,12 @@ numbers = itertools.count(1)
 NO_CONSOLE = "console=hvc0"  # which is not there
 
 
-def image(conf=None, cmdline="", console="console=ttyS0", **tops):
+def image(conf=None, module=None, cmdline="", console="console=ttyS0", **tops):
     """(file, its PCRs); without `cmd` the image has none."""
     line = handmade_eif.AWS_CMDLINE.replace("console=ttyS0", console) + " quiet" + cmdline
     if console == NO_CONSOLE:  # then only QEMU's own end tells, and with reboot=k some kernels take minutes
         line = line.replace("reboot=k", "reboot=t")
-    ramdisks = [handmade_eif.bootstrap(init, conf), handmade_eif.application({"bin/probe": probe}, **tops)]
+    ramdisks = [handmade_eif.bootstrap(init, conf, module), handmade_eif.application({"bin/probe": probe}, **tops)]
     path = os.path.join(folder, f"{next(numbers)}.eif")
     with open(path, "wb") as f:
         f.write(handmade_eif.eif(kernel, line, ramdisks))
@@ -69,7 +69,7 @@ def starts(console):
     return console.count("starting the service")
 
 
-ALL = b"probe\nme\nmounts\npcrs\nzombies\nlo\n\n-x y\nexit:7\n"
+ALL = b"probe\nme\nmounts\npcrs\nzombies\nlo\nsignals\n\n-x y\nexit:7\n"
 cases = {
     "service": dict(cmd=ALL, env=b"A=b c\nPATH=/opt:/bin\n\nB=\n", cmdline=" restart=always TOLD=by-the-command-line word"),
     "user": dict(cmd=b"/bin/probe\nme\n", env=b"", user=b"1000:100,5,6\n", workdir=b"/srv\n"),
@@ -84,6 +84,7 @@ cases = {
     "bad environment": dict(cmd=b"probe\n", env=b"A=1\nB\n"),
     "bad user": dict(cmd=b"probe\n", user=b"app\n"),
     "bad folder": dict(cmd=b"probe\n", workdir=b"/nowhere\n"),
+    "bad module": dict(cmd=b"probe\n", module=b"not a module"),
     "bad setting": dict(cmd=b"probe\n", conf=b"restart=sometimes\n"),
     "nobody listens": dict(cmd=b"probe\n", heartbeat=False),
     "no console": dict(cmd=b"probe\n", console=NO_CONSOLE),
@@ -100,7 +101,7 @@ with concurrent.futures.ThreadPoolExecutor(2) as pool:
 
 b = booted["service"]
 lines = b.console.splitlines()
-arguments = ["probe", "me", "mounts", "pcrs", "zombies", "lo", "", "-x y", "exit:7"]
+arguments = ["probe", "me", "mounts", "pcrs", "zombies", "lo", "signals", "", "-x y", "exit:7"]
 for i, argument in enumerate(arguments):
     b.says(f"arg {i} [{argument}]")
 b.check([x for x in lines if x.startswith("env ")] == ["env [A=b c]", "env [PATH=/opt:/bin]", "env [B=]"],
@@ -119,6 +120,7 @@ b.says(f"PCR3 = {'0' * 96} locked")
 b.says(f"PCR16 = {'0' * 96} unlocked")
 b.says("zombies 0", "orphans are reaped")
 b.says("lo connected", "127.0.0.1 is there")
+b.says("signals: parent 1", "no signal moves the first process")
 b.says("entropy of the NSM mixed in bytes=256")
 b.says("error nitroseal-init service ended status=7")
 b.says('next="the enclave ends"', "restart=always on the command line is not a setting")
@@ -153,6 +155,8 @@ booted["bad environment"].refuses("/env", "a line is not NAME=value")
 booted["bad user"].refuses("/user", "not uid:gid[,gid...] in numbers")
 booted["bad folder"].refuses("/nowhere", "no such file or folder")
 booted["bad setting"].refuses("/init.conf", "restart is never or always")
+b = booted["bad module"]
+b.check("the enclave ends at=/nsm.ko" in b.console and not b.beats, "the enclave ends: /nsm.ko")
 b = booted["nobody listens"]
 b.refuses("heartbeat to the parent, CID 3 port 9000", "connection refused")
 b.check(b.console.count("heartbeat not answered") == 5, "five tries")

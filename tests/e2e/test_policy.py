@@ -351,6 +351,40 @@ def differences():
     check(policy("diff", before)[0] == 2 and policy("diff", before, before + "x")[0] == 6, "diff: one file, no such file")
 
 
+def canary():
+    good = image("one")
+    shut = created(generate("--image", image_file("one", good))[1])
+    open_key = created(json.dumps({"Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": admin.arn}, "Action": "kms:PutKeyPolicy", "Resource": "*"},
+        {"Effect": "Allow", "Principal": {"AWS": app.arn}, "Action": ["kms:Encrypt", "kms:Decrypt"], "Resource": "*",
+         "Condition": {"StringEquals": {"kms:EncryptionContext:app": "demo"}}}]}))
+    env = {"AWS_ENDPOINT_URL_KMS": f"https://127.0.0.1:{kms.port}", "AWS_CA_BUNDLE": kms.ca, **app.env()}
+    status, out, err = policy("canary", "--key", shut, env=env)
+    lines = out.splitlines()
+    check(status == 0 and not err and lines[0].startswith("GenerateDataKey without attestation: refused (AccessDeniedException: User: ")
+          and "Decrypt was not tried" in lines[-1], "canary: a shut key is refused", status, out, err)
+    recipient = {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256", "AttestationDocument": base64.b64encode(document(public, good)).decode()}
+    blob = kms.call(app, "GenerateDataKey", KeyId=shut, KeySpec="AES_256", Recipient=recipient)["CiphertextBlob"]
+    status, out, err = policy("canary", "--key", shut, "--ciphertext-blob", blob, "--json", env=env)
+    told = {t["operation"]: t["outcome"] for t in json.loads(out)["unattested"]}
+    check(status == 0 and told["GenerateDataKey"] == told["Decrypt"] == "refused", "canary: Decrypt too, with something to open", told, err)
+    blob = kms.call(app, "Encrypt", KeyId=open_key, Plaintext="aGk=", EncryptionContext={"app": "demo"})["CiphertextBlob"]
+    status, out, err = policy("canary", "--key", open_key, "--ciphertext-blob", blob, "--context", "app=demo", env=env)
+    check(status == 5 and "\nDecrypt without attestation: WOULD BE ALLOWED (DryRunOperationException" in out, "canary: a key that opens without attestation", status, out, err)
+    wrong = principal("app")
+    wrong.secret = "x" * 30
+    for name, want, part, argv, e in (("wrong credentials", 7, "does not know these credentials", ("--key", shut), {**env, **wrong.env()}),
+                                      ("nobody there", 3, "", ("--key", shut, "--endpoint", "https://127.0.0.1:1"), env),
+                                      ("another CA", 3, "", ("--key", shut), {k: v for k, v in env.items() if k != "AWS_CA_BUNDLE"}),
+                                      ("an id for an ARN", 2, "--key", ("--key", "x"), env), ("no key", 2, "--key", (), env),
+                                      ("an odd blob", 2, "base64", ("--key", shut, "--ciphertext-blob", "x!"), env)):
+        status, out, err = policy("canary", *argv, env=e)
+        check(status == want and part in err and not out, "canary: " + name, status, out, err)
+    other_key = shut.replace(shut[-12:], "0" * 12)
+    status, out, err = policy("canary", "--key", other_key, env=env)
+    check(status == 1 and "not told (NotFoundException" in out, "canary: no such key tells nothing", status, out, err)
+
+
 def chinese():
     path = write("zh.json", {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}})
     status, out, err = policy("lint", path, env={"LANG": "zh_CN.UTF-8"})
@@ -369,6 +403,7 @@ refusals()
 lint()
 explain()
 differences()
+canary()
 chinese()
 check(server.stop() == 0, "the local KMS ends by SIGTERM")
 lib.plan()

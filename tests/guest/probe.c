@@ -5,9 +5,11 @@
  *   pcrs            PCR0, 1, 2, 3, 8, 16
  *   zombies         leave forty orphans behind and count what nobody reaped
  *   lo              connect to 127.0.0.1
- *   loopback FILE   send FILE to CID 1 port 5000 and print the answer; before it, start
- * /bin/nitroseald crash           die of SIGSEGV sleep           for a minute exit:N          with
- * status N
+ *   signals         send every signal to the first process; is it still there?
+ *   loopback FILE   start /bin/nitroseald, send FILE to CID 1 port 5000, print the answer
+ *   crash           die of SIGSEGV
+ *   sleep           for a minute
+ *   exit:N          with status N
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -112,6 +114,14 @@ static void lo(void)
     (void)close(client);
 }
 
+static void signals(void)
+{
+    for (int s = 1; s < SIGRTMAX; s++)
+        (void)kill(1, s);
+    (void)usleep(100000);
+    printf("signals: parent %d\n", getppid());
+}
+
 static int to_service(void)
 {
     const struct sockaddr_vm at = { .svm_family = AF_VSOCK,
@@ -177,6 +187,8 @@ int main(int argc, char **argv)
             zombies();
         else if (strcmp(what, "lo") == 0)
             lo();
+        else if (strcmp(what, "signals") == 0)
+            signals();
         else if (strcmp(what, "loopback") == 0 && i + 1 < argc)
             status = loopback(argv[++i]);
         else if (strcmp(what, "crash") == 0)

@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/hex.h"
+#include "bin/nitroseal/policy_cmd.h"
 #include "bin/nitroseal/times.h"
 #include "io/sys.h"
 
@@ -17,6 +18,8 @@ static const struct option_def options[] = {
     { "nonce", 0, "HEX", NULL, NULL,
       "Nonce to send, or to find in a saved document; without it 32 random bytes are sent." },
     { "pcr", 0, "N=HEX", NULL, NULL, "Expected value of a PCR; repeatable." },
+    { "image", 'i', "FILE", NULL, NULL,
+      "Image that has to run there, in place of --pcr: an EIF, or JSON with its PCRs." },
     { "any-image", 0, NULL, NULL, NULL,
       "Compare PCRs with nothing, in place of --pcr: it may be any image." },
     ATTEST_ROOT_OPTION,
@@ -34,7 +37,7 @@ static const struct option_def options[] = {
 
 static const struct program_def program = {
     .name = "nitroseal attest",
-    .synopsis = "--pcr N=HEX ...|--any-image [OPTION ...]",
+    .synopsis = "--image FILE|--pcr N=HEX ...|--any-image [OPTION ...]",
     .summary = "Fetch the enclave's attestation document over a nonce, verify its chain to AWS's "
                "root, and\ncompare nonce, age and PCRs.",
     .options = options,
@@ -84,10 +87,17 @@ int attest_root_read(const struct options *o, struct crypto *cx, struct attest_q
     return CLI_OK;
 }
 
-static int read_pcrs(const struct options *o, struct attest_question *q, struct cli_fault *f)
+static int read_pcrs(const struct options *o, struct crypto *cx, struct attest_question *q,
+                     struct cli_fault *f)
 {
+    const char *image = option_text(o, "image");
     struct why why = { 0 };
 
+    if (image && option_count(o, "pcr") > 0)
+        return cli_fault_set(f, CLI_USAGE, _("--image and --pcr exclude each other"));
+    int status = image ? policy_image_read(cx, image, &q->want, f) : CLI_OK;
+    if (status != CLI_OK)
+        return status;
     for (unsigned i = 0; i < option_count(o, "pcr"); i++) {
         const char *text = option_at(o, "pcr", i);
         if (attest_pcr_parse(span_str(text), &q->want, &why) != ERR_OK)
@@ -98,10 +108,10 @@ static int read_pcrs(const struct options *o, struct attest_question *q, struct 
     q->any_image = option_flag(o, "any-image");
     if (q->want.present == 0 && !q->any_image)
         return cli_fault_set(f, CLI_USAGE,
-                             _("which image is expected? --pcr N=HEX says it, --any-image compares "
-                               "PCRs with nothing"));
+                             _("which image is expected? --image FILE or --pcr N=HEX says it, "
+                               "--any-image compares PCRs with nothing"));
     if (q->want.present != 0 && q->any_image)
-        return cli_fault_set(f, CLI_USAGE, _("--any-image and --pcr exclude each other"));
+        return cli_fault_set(f, CLI_USAGE, _("--any-image excludes --image and --pcr"));
     return CLI_OK;
 }
 
@@ -229,7 +239,7 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
 
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("the cryptographic library does not start"));
-    int status = read_pcrs(o, &q, f);
+    int status = read_pcrs(o, cx, &q, f);
     if (status == CLI_OK)
         status = read_limits(o, cx, &q, &in.nonce, f);
     if (status == CLI_OK)

@@ -48,6 +48,8 @@ static const struct check {
 enum { N_CHECKS = sizeof checks / sizeof checks[0], REPORT_MAX_BYTES = 65536 };
 
 static void set_text(struct buf *out, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+static void set_text(struct buf *out, const char *fmt, va_list ap)
 {
     char line[DOCTOR_TEXT_MAX_BYTES / 2];
 

@@ -47,7 +47,7 @@ static uint64_t pause_ns(const struct keeper *k)
 {
     unsigned n = k->failures < RETRY_DOUBLINGS ? k->failures : RETRY_DOUBLINGS;
 
-    return k->failures ? (RETRY_FIRST_MS / 2 << n) * NS_PER_MS : 0;
+    return k->failures ? ((uint64_t)RETRY_FIRST_MS / 2 << n) * NS_PER_MS : 0;
 }
 
 /* Time to ask: for want of good ones after the pause that failures cost, else ahead of time. */

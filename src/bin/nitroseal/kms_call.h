@@ -1,5 +1,6 @@
-/* kms_call.h - one plain, unattested call to the local KMS over HTTPS, for what an administrator
- * does: create a key, put a policy; and to show what an unattested use is answered. Blocking. */
+/* kms_call.h - one plain, unattested call to KMS over HTTPS: for what an administrator of the local
+ * KMS does, create a key, put a policy; and to show what an unattested use is answered. Blocking.
+ */
 #ifndef BIN_NITROSEAL_KMS_CALL_H
 #define BIN_NITROSEAL_KMS_CALL_H
 
@@ -13,8 +14,13 @@ struct kms_server {
     struct span region;
 };
 
-/* `operation` as in "CreateKey"; `body` is JSON. ERR_OK: a response of any status. ERR_IO,
- * ERR_TIMEOUT, ERR_VERIFY (TLS), ERR_MALFORMED; why says what. */
+/* The whole signed request, appended; `operation` as in "CreateKey", `body` is JSON. */
+MUST_USE enum err kms_plain_request(struct crypto *cx, struct span host, struct span region,
+                                    const struct sigv4_credentials *cred, const char *operation,
+                                    struct span body, struct buf *out);
+
+/* To the local KMS. `operation` as in "CreateKey"; `body` is JSON. ERR_OK: a response of any
+ * status. ERR_IO, ERR_TIMEOUT, ERR_VERIFY (TLS), ERR_MALFORMED; why says what. */
 MUST_USE enum err kms_call(struct crypto *cx, const struct kms_server *server,
                            const struct sigv4_credentials *cred, const char *operation,
                            struct span body, uint64_t deadline_ns, struct http_reply *out,

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/group.h"
 #include "io/sys.h"
 
 /* PREFIX or HOME/.local/state, then /nitroseal. */
@@ -112,46 +113,25 @@ static int cmd_exec(int argc, char **argv)
     return CLI_FAILED;
 }
 
-static const struct {
-    const char *name;
-    int (*main)(int argc, char **argv);
-    const char *help; /* NULL: not for people */
-} commands[] = {
+static const struct group_command commands[] = {
     { "up", cmd_local_up, "Start it, and print what to evaluate in a shell." },
     { "down", cmd_local_down, "Stop exactly what `up` started." },
     { "status", cmd_local_status, "What runs, since when, and what crashed." },
     { "kms", cmd_local_kms, "A plain call to the local KMS, without attestation." },
     { "exec", cmd_exec, NULL },
+    { 0 },
 };
 
-enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
-
-static int help(void)
-{
-    printf("Usage: nitroseal local COMMAND [OPTION ...]\n\n"
-           "A software NSM, a local KMS, the relay and the service, under one supervisor, in one\n"
-           "state folder. It protects nothing: it is for trying, developing and testing.\n\n"
-           "Commands:\n");
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (commands[i].help)
-            printf("  %-10s %s\n", commands[i].name, commands[i].help);
-    printf("\nOptions:\n  -h, --help       Print this and exit; COMMAND --help tells more.\n\n"
-           "Try: eval \"$(nitroseal local up)\"; nitroseal encrypt Hello | nitroseal decrypt\n");
-    return 0;
-}
+static const struct group group = {
+    .name = "nitroseal local",
+    .intro =
+        "A software NSM, a local KMS, the relay and the service, under one supervisor, in one\n"
+        "state folder. It protects nothing: it is for trying, developing and testing.\n",
+    .last = "Try: eval \"$(nitroseal local up)\"; nitroseal encrypt Hello | nitroseal decrypt\n",
+    .commands = commands,
+};
 
 int cmd_local(int argc, char **argv)
 {
-    if (argc < 2) {
-        fprintf(stderr, "nitroseal local: %s\n", _("no command; see nitroseal local --help"));
-        return CLI_USAGE;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        return help();
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].main(argc - 1, argv + 1);
-    fprintf(stderr, _("nitroseal local: unknown command '%s'; see nitroseal local --help\n"),
-            argv[1]);
-    return CLI_USAGE;
+    return group_main(&group, argc, argv);
 }

@@ -35,5 +35,6 @@ int cmd_policy_generate(int argc, char **argv);
 int cmd_policy_lint(int argc, char **argv);
 int cmd_policy_explain(int argc, char **argv);
 int cmd_policy_diff(int argc, char **argv);
+int cmd_policy_canary(int argc, char **argv);
 
 #endif

@@ -6,7 +6,6 @@
 #include "base/hex.h"
 #include "bin/nitroseal/attest.h"
 #include "bin/nitroseal/policy_grants.h"
-#include "bin/nitroseal/times.h"
 #include "io/sys.h"
 
 enum { MS_PER_S = 1000, ARN_COLONS = 5 };
@@ -72,9 +71,9 @@ static int add(struct question *q, struct span key, struct span value, struct cl
 }
 
 /* What the user says goes before what we would fill in. */
-static int add_own(struct question *q, const char *key, struct span value, struct cli_fault *f)
+static int add_own(struct question *q, struct span key, struct span value, struct cli_fault *f)
 {
-    return has_fact(q, span_str(key)) ? CLI_OK : add(q, span_str(key), value, f);
+    return has_fact(q, key) ? CLI_OK : add(q, key, value, f);
 }
 
 static int read_given(const struct options *o, struct question *q, struct cli_fault *f)
@@ -121,6 +120,20 @@ static int read_operation(const struct options *o, struct question *q, struct cl
     return CLI_OK;
 }
 
+static int common_facts(struct question *q, struct span region, struct cli_fault *f)
+{
+    const struct policy_circumstances c = { .caller = &q->caller,
+                                            .now_s = clock_wall_ms() / MS_PER_S,
+                                            .region = region,
+                                            .key_account = q->access.key_account };
+    int status = add_own(q, SPAN_LIT("aws:SecureTransport"), SPAN_LIT("true"), f);
+
+    policy_common_facts(&c, &q->common);
+    for (size_t i = 0; i < q->common.n && status == CLI_OK; i++)
+        status = add_own(q, q->common.facts[i].key, q->common.facts[i].values[0], f);
+    return status;
+}
+
 static int read_key(const struct options *o, struct question *q, struct cli_fault *f)
 {
     const char *key = option_text(o, "key");
@@ -144,43 +157,7 @@ static int read_key(const struct options *o, struct question *q, struct cli_faul
         return cli_fault_set(f, CLI_USAGE, _("--key takes the whole ARN of a key"));
     bool keyless = q->action->traits & POLICY_ACTION_KEYLESS;
     q->access.rq.resource = keyless ? SPAN_LIT("*") : arn;
-    int status = add_own(q, "aws:RequestedRegion", region, f);
-    return status == CLI_OK ? add_own(q, "aws:ResourceAccount", q->access.key_account, f) : status;
-}
-
-static int common_facts(struct question *q, struct cli_fault *f)
-{
-    const struct policy_caller *who = &q->caller;
-    char now[TIMES_BYTES];
-    int64_t now_s = clock_wall_ms() / MS_PER_S;
-    struct span arn = who->arn, name = who->arn;
-    bool service = who->kind == POLICY_CALLER_SERVICE;
-
-    if (who->kind == POLICY_CALLER_SESSION) /* of a session it is the role's */
-        arn = put(q, "arn:%.*s:iam::%.*s:role/%.*s", (int)who->partition.len,
-                  (const char *)who->partition.ptr, (int)who->account.len,
-                  (const char *)who->account.ptr, (int)who->role.len, (const char *)who->role.ptr);
-    times_write(now_s, now);
-    int status = add_own(q, "aws:SecureTransport", SPAN_LIT("true"), f);
-    if (status == CLI_OK)
-        status = add_own(q, "aws:CurrentTime", put(q, "%s", now), f);
-    if (status == CLI_OK)
-        status = add_own(q, "aws:EpochTime", put(q, "%lld", (long long)now_s), f);
-    if (status == CLI_OK)
-        status = add_own(q, "aws:PrincipalIsAWSService",
-                         service ? SPAN_LIT("true") : SPAN_LIT("false"), f);
-    if (status != CLI_OK || service)
-        return status;
-    for (struct span rest = who->arn; rest.ptr;)
-        name = span_cut(&rest, '/');
-    status = add_own(q, "aws:PrincipalArn", arn, f);
-    if (status == CLI_OK)
-        status = add_own(q, "aws:PrincipalAccount", who->account, f);
-    if (status == CLI_OK)
-        status = add_own(q, "kms:CallerAccount", who->account, f);
-    bool user = who->kind == POLICY_CALLER_NAMED && span_find(who->arn, '/') < who->arn.len &&
-                policy_glob(SPAN_LIT("arn:*:iam::*:user/*"), who->arn, false);
-    return status == CLI_OK && user ? add_own(q, "aws:username", name, f) : status;
+    return common_facts(q, region, f);
 }
 
 static int context_facts(const struct options *o, struct question *q, struct cli_fault *f)
@@ -192,7 +169,7 @@ static int context_facts(const struct options *o, struct question *q, struct cli
         return n == 0 ? CLI_OK
                       : cli_fault_set(f, CLI_USAGE, _("--context: %s takes no encryption context"),
                                       q->action->name);
-    status = add_own(q, "kms:EncryptionAlgorithm", SPAN_LIT("SYMMETRIC_DEFAULT"), f);
+    status = add_own(q, SPAN_LIT("kms:EncryptionAlgorithm"), SPAN_LIT("SYMMETRIC_DEFAULT"), f);
     for (unsigned i = 0; i < n && status == CLI_OK; i++) {
         struct span value = span_str(option_at(o, "context", i));
         struct span name = span_cut(&value, '=');
@@ -322,8 +299,6 @@ int question_read(const struct options *o, struct question *q, struct cli_fault 
         status = read_policies(o, q, f);
     if (status == CLI_OK)
         status = read_key(o, q, f);
-    if (status == CLI_OK)
-        status = common_facts(q, f);
     if (status == CLI_OK)
         status = context_facts(o, q, f);
     if (status == CLI_OK)

@@ -5,6 +5,7 @@
 
 #include "bin/nitroseal/policy_cmd.h"
 #include "policy/access.h"
+#include "policy/common.h"
 #include "policy/words.h"
 
 enum {
@@ -31,6 +32,7 @@ struct question {
     struct question_grant grants[QUESTION_GRANTS_MAX];
     struct policy_grant grant_list[QUESTION_GRANTS_MAX];
 
+    struct policy_common common;
     struct policy_fact facts[QUESTION_FACTS_MAX];
     struct policy_pair pairs[QUESTION_FACTS_MAX]; /* one value each; given ones first */
     struct span values[QUESTION_FACTS_MAX];
