@@ -12,6 +12,7 @@
 #include "localkms/validate.h"
 #include "localkms/vault.h"
 #include "policy/access.h"
+#include "policy/common.h"
 
 enum {
     KEY_ARN_BYTES = 192, /* with the NUL */
@@ -63,6 +64,8 @@ struct call {
     /* The request context for policies. */
     struct policy_fact facts[FACTS_MAX];
     size_t n_facts;
+    bool facts_lost; /* there was no room for one */
+    struct policy_common common;
     struct span fact_values[FACTS_MAX], context_names[CONTEXT_PAIRS_MAX], tag_names[TAGS_MAX];
     char *owned[FACTS_MAX]; /* names of facts that are put together here */
     size_t n_owned;

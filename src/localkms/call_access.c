@@ -1,5 +1,4 @@
 /* call_access.c - the request context of a call, and the question to the policies. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "localkms/call.h"
@@ -7,16 +6,17 @@
 
 void call_fact_list(struct call *c, struct span key, const struct span *values, size_t n)
 {
-    if (c->n_facts < FACTS_MAX)
+    if (c->n_facts == FACTS_MAX)
+        c->facts_lost = true;
+    else
         c->facts[c->n_facts++] =
             (struct policy_fact){ .key = key, .values = values, .n_values = n };
 }
 
 void call_fact(struct call *c, struct span key, struct span value)
 {
-    if (c->n_facts == FACTS_MAX)
-        return;
-    c->fact_values[c->n_facts] = value;
+    if (c->n_facts < FACTS_MAX)
+        c->fact_values[c->n_facts] = value;
     call_fact_list(c, key, &c->fact_values[c->n_facts], 1);
 }
 
@@ -25,7 +25,7 @@ enum err call_fact_named(struct call *c, const char *prefix, struct span name, s
     size_t n = strlen(prefix);
 
     if (c->n_owned == FACTS_MAX)
-        return ERR_OK;
+        return ERR_LIMIT;
     char *key = malloc(n + name.len + 1);
     if (!key)
         return ERR_NOMEM;
@@ -73,20 +73,6 @@ enum err call_crypto_facts(struct call *c, struct span algorithm)
     return call_fail(c, r);
 }
 
-/* Of a session it is the role's ARN. */
-static enum err principal_arn(struct call *c, char out[static 256])
-{
-    const struct policy_caller *who = &c->who->caller;
-    int n = snprintf(out, 256, "%s", c->who->arn);
-
-    if (who->kind == POLICY_CALLER_SESSION)
-        n = snprintf(out, 256, "arn:%.*s:iam::%.*s:role/%.*s", (int)who->partition.len,
-                     (const char *)who->partition.ptr, (int)who->account.len,
-                     (const char *)who->account.ptr, (int)who->role.len,
-                     (const char *)who->role.ptr);
-    return n < 256 ? ERR_OK : fault_bare(&c->fault, FAULT_INTERNAL);
-}
-
 static enum err key_facts(struct call *c)
 {
     struct key *key = c->key;
@@ -101,16 +87,31 @@ static enum err key_facts(struct call *c)
     return call_fail_store(c, r, STORE_READ);
 }
 
-static enum err common_facts(struct call *c, const char *arn)
+static enum err common_facts(struct call *c)
 {
-    call_fact(c, SPAN_LIT("kms:CallerAccount"), c->who->caller.account);
-    call_fact(c, SPAN_LIT("aws:PrincipalAccount"), c->who->caller.account);
-    call_fact(c, SPAN_LIT("aws:PrincipalArn"), span_str(arn));
+    const struct policy_circumstances circumstances = {
+        .caller = &c->who->caller,
+        .now_s = c->now_ms / 1000,
+        .region = span_str(c->k->region),
+        .key_account = c->key ? span_str(c->k->account) : SPAN_EMPTY,
+    };
+
+    policy_common_facts(&circumstances, &c->common);
+    for (size_t i = 0; i < c->common.n; i++)
+        call_fact_list(c, c->common.facts[i].key, c->common.facts[i].values,
+                       c->common.facts[i].n_values);
     call_fact(c, SPAN_LIT("aws:SecureTransport"),
               c->k->origin.tls ? SPAN_LIT("true") : SPAN_LIT("false"));
     call_fact(c, SPAN_LIT("aws:SourceIp"), span_str(c->k->origin.ip));
-    call_fact(c, SPAN_LIT("aws:RequestedRegion"), span_str(c->k->region));
     return c->key ? key_facts(c) : ERR_OK;
+}
+
+/* What was added for one question goes before the next. */
+static void facts_cut(struct call *c, size_t n_facts, size_t n_owned)
+{
+    while (c->n_owned > n_owned)
+        free(c->owned[--c->n_owned]);
+    c->n_facts = n_facts;
 }
 
 static struct access_question question(const struct call *c, const char *action,
@@ -156,18 +157,18 @@ static enum err decide(struct call *c, const char *action, const struct policy *
     return refuse(c, &answer, &q.rq);
 }
 
+/* A request context that is not whole would let a denial miss. */
 static enum err authorize(struct call *c, const char *action, const struct policy *policy,
                           struct span resource)
 {
-    char arn[256];
-    size_t n_facts = c->n_facts;
+    size_t n_facts = c->n_facts, n_owned = c->n_owned;
 
-    enum err r = principal_arn(c, arn);
-    if (r == ERR_OK)
-        r = common_facts(c, arn);
+    enum err r = common_facts(c);
+    if (r == ERR_OK && c->facts_lost)
+        r = fault_bare(&c->fault, FAULT_INTERNAL);
     if (r == ERR_OK)
         r = decide(c, action, policy, resource);
-    c->n_facts = n_facts; /* `arn` ends here */
+    facts_cut(c, n_facts, n_owned);
     return r;
 }
 
@@ -191,14 +192,12 @@ enum err call_check_dry_run(struct call *c)
 
 enum err call_check_lockout(struct call *c, const struct policy *key_policy, struct span resource)
 {
-    char arn[256];
+    size_t n_facts = c->n_facts, n_owned = c->n_owned;
     struct access answer;
 
-    enum err r = principal_arn(c, arn);
-    if (r != ERR_OK)
-        return r;
-    size_t n_facts = c->n_facts;
-    r = common_facts(c, arn);
+    enum err r = common_facts(c);
+    if (r == ERR_OK && c->facts_lost)
+        r = fault_bare(&c->fault, FAULT_INTERNAL);
     if (r != ERR_OK)
         return r;
     struct access_question q = question(c, "kms:PutKeyPolicy", key_policy, resource);
@@ -206,7 +205,7 @@ enum err call_check_lockout(struct call *c, const struct policy *key_policy, str
     access_decide(&q, &answer);
     if (answer.reason != ACCESS_ALLOWED && access_explain(&answer, &c->note->explain) != ERR_OK)
         buf_reset(&c->note->explain);
-    c->n_facts = n_facts;
+    facts_cut(c, n_facts, n_owned);
     return answer.reason == ACCESS_ALLOWED ? ERR_OK
                                            : fault_set(&c->fault, FAULT_MALFORMED_POLICY,
                                                        "The new key policy will not allow you to "

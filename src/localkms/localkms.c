@@ -238,6 +238,7 @@ static void call_begin(struct localkms *k, int64_t now_ms, struct localkms_note 
     c->grant_bits = 0;
     c->grant_constraints = SPAN_EMPTY;
     c->n_facts = 0;
+    c->facts_lost = false;
     c->n_owned = 0;
 }
 
