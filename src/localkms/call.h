@@ -92,6 +92,9 @@ MUST_USE enum err call_reserve(struct call *c, struct span raw, struct buf *scra
 /* A required KeyId: its constraints are checked with the operation's own. */
 void call_check_key_id(struct checks *check, struct span key_id);
 
+bool key_id_is_valid(struct span s);
+/* "alias/" and more, in the characters that there may be, and none of AWS's own. */
+bool alias_name_is_valid(struct span name);
 /* Find the key that a KeyId member means; sets c->key, c->key_arn and c->alias.
  * NotFoundException. */
 MUST_USE enum err call_find_key(struct call *c, struct span key_id);

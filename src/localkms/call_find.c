@@ -12,7 +12,7 @@ static bool is_hex(struct span s)
 }
 
 /* 8-4-4-4-12 digits, or mrk- and 32. */
-static bool is_key_id(struct span s)
+bool key_id_is_valid(struct span s)
 {
     static const unsigned groups[] = { 8, 4, 4, 4, 12 };
     struct span rest = s;
@@ -135,7 +135,7 @@ static enum err find_named(struct call *c, struct span name)
     c->alias = SPAN_EMPTY;
     if (span_starts(name, "alias/"))
         r = id_of_alias(c, name, id);
-    else if (is_key_id(name))
+    else if (key_id_is_valid(name))
         memcpy(id, name.ptr, KEY_ID_BYTES);
     else
         r = not_found(c, "Invalid keyId '", name, "'");

@@ -17,6 +17,15 @@ static void named_clear(struct named *in)
     buf_clear(&in->arn);
 }
 
+bool alias_name_is_valid(struct span name)
+{
+    AUTO(checks_clear) struct checks check = CHECKS_INIT;
+
+    check_length(&check, "aliasName", name, sizeof "alias/", ALIAS_MAX_BYTES);
+    check_characters(&check, "aliasName", name, ":/_-", "");
+    return check.n == 0 && span_starts(name, "alias/") && !span_starts(name, "alias/aws/");
+}
+
 static enum err check_name(struct call *c, struct span name)
 {
     if (!span_starts(name, "alias/"))

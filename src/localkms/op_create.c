@@ -133,18 +133,6 @@ static enum err create_kind(struct call *c, struct create *in)
                            (int)in->origin.len, (const char *)in->origin.ptr);
 }
 
-/* What KMS gives a key that is made without one: the account's identity policies decide. */
-static enum err default_policy(struct call *c, struct buf *out)
-{
-    return call_fail(
-        c,
-        buf_printf(out,
-                   "{\"Version\":\"2012-10-17\",\"Id\":\"key-default-1\",\"Statement\":[{\"Sid\":"
-                   "\"Enable IAM User Permissions\",\"Effect\":\"Allow\",\"Principal\":{\"AWS\":"
-                   "\"arn:%s:iam::%s:root\"},\"Action\":\"kms:*\",\"Resource\":\"*\"}]}",
-                   c->k->partition, c->k->account));
-}
-
 static enum err create(struct call *c, const struct create *in, struct span policy)
 {
     const struct key_new n = {
@@ -156,7 +144,7 @@ static enum err create(struct call *c, const struct create *in, struct span poli
         .policy = policy,
         .tags = in->tags.all,
         .n_tags = in->tags.n,
-        .pkcs8 = secret_view(&in->pkcs8),
+        .material = secret_view(&in->pkcs8),
     };
     bool found = false;
 
@@ -196,7 +184,7 @@ enum err op_create_key(struct call *c)
     if (r == ERR_OK && in.policy.ptr)
         r = policy_take(c, in.policy, in.bypass, &in.compiled);
     if (r == ERR_OK && !in.policy.ptr)
-        r = default_policy(c, &made);
+        r = call_fail(c, policy_default(c->k, &made));
     if (r == ERR_OK)
         r = create_pair(c, &in);
     if (r == ERR_OK)

@@ -35,6 +35,16 @@ enum err policy_take(struct call *c, struct span text, bool bypass, struct polic
     return ERR_OK;
 }
 
+enum err policy_default(const struct localkms *k, struct buf *out)
+{
+    return buf_printf(
+        out,
+        "{\"Version\":\"2012-10-17\",\"Id\":\"key-default-1\",\"Statement\":[{\"Sid\":"
+        "\"Enable IAM User Permissions\",\"Effect\":\"Allow\",\"Principal\":{\"AWS\":"
+        "\"arn:%s:iam::%s:root\"},\"Action\":\"kms:*\",\"Resource\":\"*\"}]}",
+        k->partition, k->account);
+}
+
 struct named {
     struct span key_id, name, policy;
     bool bypass;

@@ -8,4 +8,7 @@
  * LimitExceededException, MalformedPolicyDocumentException. */
 MUST_USE enum err policy_take(struct call *c, struct span text, bool bypass, struct policy **out);
 
+/* What KMS gives a key that is made without one: the account's identity policies decide. */
+MUST_USE enum err policy_default(const struct localkms *k, struct buf *out);
+
 #endif

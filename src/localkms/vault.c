@@ -225,13 +225,13 @@ static enum err fresh_pair(struct vault *v, const struct key_new *n, struct secr
 {
     AUTO(buf_clear) struct buf spki = BUF_INIT(1024);
 
-    if (n->pkcs8.ptr)
-        return secret_copy(n->pkcs8, out);
     return keypair_new(v->cx, key_spec_pair(n->spec), out, &spki);
 }
 
 static enum err fresh_material(struct vault *v, const struct key_new *n, struct secret *out)
 {
+    if (n->material.ptr)
+        return secret_copy(n->material, out);
     if (key_spec_is_pair(n->spec))
         return fresh_pair(v, n, out);
     enum err r = secret_new(key_spec_secret_bytes(n->spec), out);
@@ -249,7 +249,11 @@ static enum err fill(struct vault *v, const struct key_new *n, int64_t now_ms, s
     row->multi_region = n->multi_region;
     row->status.state = n->origin == KEY_EXTERNAL ? KEY_PENDING_IMPORT : KEY_ENABLED;
     row->material = 1;
-    enum err r = new_id(v, n->multi_region, row->id);
+    enum err r = ERR_OK;
+    if (n->id)
+        memcpy(row->id, n->id, sizeof row->id);
+    else
+        r = new_id(v, n->multi_region, row->id);
     if (r == ERR_OK)
         r = buf_append(&row->description, n->description);
     if (r == ERR_OK)

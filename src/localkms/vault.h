@@ -39,7 +39,8 @@ struct key_new {
     struct span description, policy;
     const struct tag_row *tags;
     size_t n_tags;
-    struct span pkcs8; /* of an RSA key, which takes too long to make here; else absent */
+    const char *id;       /* NULL: a new one */
+    struct span material; /* checked before; absent: fresh. RSA keys take long to make here */
 };
 
 struct vault;

@@ -10,6 +10,7 @@
 #include "bin/nitroseal-kms/kms.h"
 #include "io/log.h"
 #include "localkms/principals.h"
+#include "localkms/seed.h"
 #include "localkms/vault.h"
 
 _Static_assert((int)STATE_MASTER_KEY_BYTES == (int)MASTER_KEY_BYTES, "what the vault takes");
@@ -124,6 +125,28 @@ static int store_open(struct kms *k)
     return r == ERR_OK ? -1 : kms_fail(1, "database not opened", path, r, &why);
 }
 
+/* The file may hold key material. */
+static int seed(const struct options *o, struct kms *k)
+{
+    AUTO(buf_clear) struct buf text = BUF_INIT(SEED_FILE_MAX_BYTES);
+    const char *path = option_text(o, "seed");
+    struct seeded made = { .keys = 0 };
+    struct why why = { 0 };
+
+    if (!path)
+        return -1;
+    enum err r = state_check_private(path, &why);
+    if (r == ERR_OK)
+        r = file_read(path, &text, &why);
+    if (r == ERR_OK)
+        r = localkms_seed(k->core, buf_view(&text), clock_wall_ms(), &made, &why);
+    if (r != ERR_OK)
+        return kms_fail(EXIT_CONFIGURATION, "seed not taken", path, r, &why);
+    log_event(LOG_INFO, "seeded", LOG_STR("file", path), LOG_INT("keys", made.keys),
+              LOG_INT("aliases", made.aliases));
+    return -1;
+}
+
 static int core_make(const struct options *o, struct kms *k)
 {
     struct keystore store = keystore_sqlite_interface(k->store);
@@ -163,7 +186,7 @@ static int core_make(const struct options *o, struct kms *k)
                   "ACCEPTING ANY CREDENTIALS: no signature is checked, and unknown callers are the "
                   "account's root user; for development only",
                   LOG_STR("account", option_text(o, "account")));
-    return -1;
+    return seed(o, k);
 }
 
 static int audit_open(const struct options *o, struct kms *k)
