@@ -246,6 +246,30 @@ static void more_than_are_kept(void **state)
     assert_string_equal(key->row.id, second);
 }
 
+/* What is due and cannot be done is not tried with each request. */
+static void due_that_fails(void **state)
+{
+    struct world *w = *state;
+    struct key *key = create(w);
+    struct key_status status = key->row.status;
+    char id[KEY_ID_BYTES + 1];
+
+    memcpy(id, key->row.id, sizeof id);
+    status.rotation_days = 90;
+    status.rotation_next_ms = 1000;
+    assert_int_equal(vault_set_status(w->vault, key, &status), ERR_OK);
+    test_keystore_sql(&w->rows, "UPDATE materials SET wrapped = x'00' WHERE key_id = ?", id);
+    forget(w, MASTER);
+    assert_int_equal(vault_do_due(w->vault, 999), ERR_OK);
+    assert_int_equal(vault_do_due(w->vault, 1000), ERR_VERIFY);
+    assert_int_equal(vault_do_due(w->vault, 1001), ERR_OK); /* left alone */
+    assert_int_equal(vault_do_due(w->vault, 60999), ERR_OK);
+    assert_int_equal(vault_do_due(w->vault, 61000), ERR_VERIFY);
+    test_keystore_break(&w->rows, true);
+    assert_int_equal(vault_do_due(w->vault, 200000), ERR_IO);
+    test_keystore_break(&w->rows, false);
+}
+
 static void uuids(void **state)
 {
     (void)state;
@@ -289,10 +313,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
     const struct CMUnitTest tests[] = {
-        CASE(new_key),          CASE(found_again),       CASE(not_there),
-        CASE(other_master_key), CASE(swapped_rows),      CASE(damaged_row),
-        CASE(new_policy),       CASE(store_fails),       CASE(more_than_are_kept),
-        CASE(bad_master_key),   cmocka_unit_test(uuids),
+        CASE(new_key),          CASE(found_again),    CASE(not_there),
+        CASE(other_master_key), CASE(swapped_rows),   CASE(damaged_row),
+        CASE(new_policy),       CASE(store_fails),    CASE(more_than_are_kept),
+        CASE(bad_master_key),   CASE(due_that_fails), cmocka_unit_test(uuids),
     };
 
     return cmocka_run_group_tests_name("vault", tests, setup, teardown);

@@ -96,7 +96,8 @@ MUST_USE enum err vault_digest(struct vault *v, const struct key *key, struct sp
 /* Forget imported material: the key waits for it again. */
 MUST_USE enum err vault_forget(struct vault *v, struct key *key, uint32_t number);
 
-/* Do what has become due: deletions, rotations, expiry. Cheap when nothing has. */
+/* Do what has become due: deletions, rotations, expiry. Cheap when nothing has. What fails is tried
+ * again after a minute. */
 MUST_USE enum err vault_do_due(struct vault *v, int64_t now_ms);
 
 /* What the store says about the last ERR_IO, for a log; "": nothing. Lives until the next call. */

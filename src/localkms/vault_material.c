@@ -3,7 +3,7 @@
 #include "crypto/hash.h"
 #include "localkms/vault_in.h"
 
-enum { WRAP_AAD_BYTES = KEY_ID_BYTES + 5, DUE_AT_ONCE_MAX = 64 };
+enum { WRAP_AAD_BYTES = KEY_ID_BYTES + 5, DUE_AT_ONCE_MAX = 64, RETRY_MS = 60000 };
 
 #define DAY_MS INT64_C(86400000)
 
@@ -344,9 +344,9 @@ enum err vault_do_due(struct vault *v, int64_t now_ms)
         if (now_ms < v->due_ms)
             return ERR_OK;
         r = do_one(v, &due, now_ms);
+        v->due_ms = r == ERR_OK ? 0 : now_ms + RETRY_MS;
         if (r != ERR_OK)
             return r;
-        v->due_ms = 0;
     }
     return ERR_OK;
 }
