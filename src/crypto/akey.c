@@ -61,9 +61,12 @@ static bool ec_spec(const EVP_PKEY *pkey, enum keypair_spec *out)
         { "secp521r1", KEYPAIR_ECC_NIST_P521 },
         { "secp256k1", KEYPAIR_ECC_SECG_P256K1 },
     };
-    char name[GROUP_NAME_MAX] = "";
+    char name[GROUP_NAME_MAX] = "", encoding[GROUP_NAME_MAX] = "";
 
-    if (EVP_PKEY_get_group_name(pkey, name, sizeof name, NULL) != 1)
+    if (EVP_PKEY_get_group_name(pkey, name, sizeof name, NULL) != 1 ||
+        EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING, encoding, sizeof encoding,
+                                       NULL) != 1 ||
+        strcmp(encoding, OSSL_PKEY_EC_ENCODING_GROUP) != 0)
         return false;
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
         if (strcmp(name, groups[i].group) == 0) {

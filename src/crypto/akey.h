@@ -30,8 +30,8 @@ enum { AKEY_SIGNATURE_MAX_BYTES = 512, AKEY_OAEP_MAX_BYTES = 512 };
 
 struct akey;
 
-/* DER PrivateKeyInfo, nothing after it. ERR_MALFORMED; ERR_UNSUPPORTED: no kind of keypair.h, or
- * SM2. *out untouched on failure. */
+/* DER PrivateKeyInfo, nothing after it. ERR_MALFORMED; ERR_UNSUPPORTED: no kind of keypair.h, SM2,
+ * or a curve by its parameters instead of its name. *out untouched on failure. */
 MUST_USE enum err akey_parse(struct crypto *cx, struct span pkcs8, struct akey **out,
                              struct why *why);
 void akey_free(struct akey *key); /* NULL is fine */

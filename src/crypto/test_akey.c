@@ -2,7 +2,10 @@
  * others verify the same signatures is in tests/e2e. */
 #include "crypto/akey.h"
 
+#include <openssl/core_names.h>
+
 #include "crypto/hash.h"
+#include "crypto/internal.h"
 #include "testing/t.h"
 
 static struct crypto *cx;
@@ -185,6 +188,28 @@ static void not_keys(void **state)
     assert_null(key);
 }
 
+/* The curve written out instead of named: no certificate may have that (RFC 5480 section 2.1.1). */
+static void explicit_curve(void **state)
+{
+    (void)state;
+    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    AUTO(secret_clear) struct secret named = { 0 }, written_out = { 0 };
+    struct akey *key = NULL;
+    struct why why = { 0 };
+
+    assert_int_equal(pkcs8_write(pkey, &named), ERR_OK);
+    assert_int_equal(EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING,
+                                                    OSSL_PKEY_EC_ENCODING_EXPLICIT),
+                     1);
+    assert_int_equal(pkcs8_write(pkey, &written_out), ERR_OK);
+    EVP_PKEY_free(pkey);
+    assert_true(written_out.len > named.len);
+    assert_int_equal(akey_parse(cx, secret_view(&written_out), &key, &why), ERR_UNSUPPORTED);
+    assert_string_equal(why.what, "kind of key");
+    assert_int_equal(akey_parse(cx, secret_view(&named), &key, NULL), ERR_OK);
+    akey_free(key);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -200,13 +225,14 @@ static int teardown(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + 4];
+    struct CMUnitTest tests[ROWS + 5];
 
     for (size_t i = 0; i < ROWS; i++)
         tests[i] = (struct CMUnitTest){ rows[i].name, signatures, NULL, NULL, &rows[i] };
     tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(ed25519);
     tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(oaep);
     tests[ROWS + 2] = (struct CMUnitTest)cmocka_unit_test(no_rsa);
+    tests[ROWS + 4] = (struct CMUnitTest)cmocka_unit_test(explicit_curve);
     tests[ROWS + 3] = (struct CMUnitTest)cmocka_unit_test(not_keys);
     return cmocka_run_group_tests_name("akey", tests, setup, teardown);
 }
