@@ -71,7 +71,7 @@ struct span header_only(const struct sigv4_request *rq, const char *name)
     return found;
 }
 
-static bool is_unreserved(uint8_t c)
+bool canonical_is_unreserved(uint8_t c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '.' || c == '_' || c == '~';
@@ -83,7 +83,7 @@ static void put_encoded(struct sink *w, struct span s, bool escapes_stay)
 
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.ptr[i];
-        if (is_unreserved(c) || (c == '%' && escapes_stay)) {
+        if (canonical_is_unreserved(c) || (c == '%' && escapes_stay)) {
             put_byte(w, c);
             continue;
         }

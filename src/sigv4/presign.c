@@ -188,12 +188,6 @@ enum err sigv4_presigned_verify(struct crypto *cx, const struct sigv4_request *r
     return same ? ERR_OK : why_fail(why, ERR_VERIFY, "signature", 0);
 }
 
-static bool is_unreserved(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
 static enum err put(struct buf *out, enum parameter which, const struct span *parts, size_t n)
 {
     enum err r = out->len ? buf_append_byte(out, '&') : ERR_OK;
@@ -205,7 +199,7 @@ static enum err put(struct buf *out, enum parameter which, const struct span *pa
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < parts[i].len && r == ERR_OK; k++) {
             uint8_t c = parts[i].ptr[k];
-            r = is_unreserved(c) ? buf_append_byte(out, c) : buf_printf(out, "%%%02X", c);
+            r = canonical_is_unreserved(c) ? buf_append_byte(out, c) : buf_printf(out, "%%%02X", c);
         }
     return r;
 }

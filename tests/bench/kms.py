@@ -146,3 +146,7 @@ def measure(build, figures, limit, runs, seconds):
                 figures.add(key + ".p99_ms", median("p99_ms"), "ms")
                 figures.add(key + ".cpu_us", median("cpu_us"), "us")
                 figures.add(key + ".crypto_share", need_us / median("cpu_us"), "")
+            # What bounds it, of the last run: one thread, so the CPU of a call does.
+            parts = [f"{n.rpartition('_us')[0]} {limit[n]:.0f} us" for n in needs] + [f"connection, signature of the request, audit {floor_us:.0f} us"]
+            rest = max(median("cpu_us") - need_us - floor_us, 0)
+            print(f"kms.{name}: bound by {' + '.join(parts)} + document, policy, key and answer {rest:.0f} us", flush=True)
