@@ -18,11 +18,13 @@ def cpio(entries):
     return b"".join(member(i + 1, *e) for i, e in enumerate(entries)) + member(0, "TRAILER!!!", 0, b"")
 
 
-def eif(kernel, cmdline, ramdisks):
-    metadata = json.dumps({"ImageName": "by hand", "ImageVersion": "1", "BuildMetadata": {
-        "BuildTime": "1970-01-01T00:00:00+00:00", "BuildTool": "by hand", "BuildToolVersion": "0",
-        "OperatingSystem": "Linux", "KernelVersion": "0"}, "DockerInfo": None, "CustomMetadata": None}).encode()
-    sections = [(1, kernel), (2, cmdline.encode()), (5, metadata), *((3, r) for r in ramdisks)]
+METADATA = {"ImageName": "by hand", "ImageVersion": "1", "BuildMetadata": {
+    "BuildTime": "1970-01-01T00:00:00+00:00", "BuildTool": "by hand", "BuildToolVersion": "0",
+    "OperatingSystem": "Linux", "KernelVersion": "0"}, "DockerInfo": None, "CustomMetadata": None}
+
+
+def eif(kernel, cmdline, ramdisks, metadata=METADATA):
+    sections = [(1, kernel), (2, cmdline.encode()), (5, json.dumps(metadata).encode()), *((3, r) for r in ramdisks)]
     offsets, at = [], 548
     for _, data in sections:
         offsets.append(at)
@@ -34,10 +36,12 @@ def eif(kernel, cmdline, ramdisks):
     return head + struct.pack(">I", zlib.crc32(head + body)) + body
 
 
-def pcrs(kernel, cmdline, ramdisks):
-    def extended(*parts):
-        return hashlib.sha384(bytes(48) + hashlib.sha384(b"".join(parts)).digest()).hexdigest()
+def extended(*parts):
+    """The PCR that measuring these gives."""
+    return hashlib.sha384(bytes(48) + hashlib.sha384(b"".join(parts)).digest()).hexdigest()
 
+
+def pcrs(kernel, cmdline, ramdisks):
     first = (kernel, cmdline.encode())
     return {"PCR0": extended(*first, *ramdisks), "PCR1": extended(*first, ramdisks[0]), "PCR2": extended(*ramdisks[1:])}
 

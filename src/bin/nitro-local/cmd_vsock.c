@@ -7,7 +7,7 @@
 #include "bin/nitro-local/vdev.h"
 #include "io/log.h"
 
-enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
+enum { STATUS_FAILED = 1 };
 
 static const struct option_def options[] = {
     { "socket", 0, "PATH", NULL, NULL, "Make the vhost-user socket here, for QEMU's chardev." },

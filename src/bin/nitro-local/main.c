@@ -11,10 +11,19 @@ static const struct command {
     int (*main)(int argc, char **argv);
     const char *help;
 } commands[] = {
+    { "build-enclave", cmd_build_enclave, "Pack an OCI image or a folder into an image." },
+    { "run-enclave", cmd_run_enclave, "Boot an image and wait for its heartbeat." },
+    { "describe-enclaves", cmd_describe_enclaves, "Print what runs." },
+    { "terminate-enclave", cmd_terminate_enclave, "End an enclave." },
+    { "console", cmd_console, "Print the console of a debug enclave." },
+    { "describe-eif", cmd_describe_eif, "Print what an image is and measures." },
+    { "pcr", cmd_pcr, "Print the PCR of a file or of a signing certificate." },
+    { "sign-eif", cmd_sign_eif, "Sign an image." },
+    { "explain", cmd_explain, "Say what an error code means." },
     { "vsock", cmd_vsock, "Serve the vsock device of a virtual machine, and nothing else." },
 };
 
-enum { N_COMMANDS = sizeof commands / sizeof commands[0], STATUS_USAGE = 2 };
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static int help(FILE *to)
 {

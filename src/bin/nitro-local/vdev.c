@@ -274,6 +274,7 @@ enum err vdev_new(struct loop *l, const struct vdev_options *o, struct vdev **ou
     v->loop = l;
     v->cid = o->cid;
     v->serve = o->serve;
+    v->restarted = o->restarted;
     v->arg = o->arg;
     v->again = v->monitor.fd = -1;
     enum err r = make(v, o, why);

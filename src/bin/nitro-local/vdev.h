@@ -19,6 +19,9 @@ struct vdev_options {
     /* May be NULL. A port of the parent's that is served in this process: a connected, non-blocking
      * descriptor, which is the device's from then on; -1: it goes to the folder as usual. */
     int (*serve)(void *arg, uint32_t port);
+    /* May be NULL. The guest's driver was running and has stopped: it restarts. Not to free the
+     * device. */
+    void (*restarted)(void *arg);
     void *arg;
 };
 

@@ -50,6 +50,7 @@ struct vdev {
     uint32_t cid;
     char folder[108];
     int (*serve)(void *arg, uint32_t port);
+    void (*restarted)(void *arg);
     void *arg;
     struct acceptor *monitors, *hosts;
     struct monitor monitor; /* fd -1: none */

@@ -89,6 +89,7 @@ static int take_fd(struct monitor *m)
 static enum err perform(struct vdev *v, const struct vhost_action *a, struct why *why)
 {
     struct monitor *m = &v->monitor;
+    bool ran;
 
     switch (a->what) {
     case VHOST_DO_NOTHING:
@@ -112,8 +113,11 @@ static enum err perform(struct vdev *v, const struct vhost_action *a, struct why
         m->err[a->ring] = take_fd(m);
         return ERR_OK;
     case VHOST_DO_STOP: /* the guest's driver is gone, or starts anew */
+        ran = m->kicked[a->ring] != NULL;
         stop_ring(m, a->ring);
         vsock_mux_reset(v->mux);
+        if (ran && v->restarted)
+            v->restarted(v->arg);
         return ERR_OK;
     }
     return ERR_INTERNAL;
