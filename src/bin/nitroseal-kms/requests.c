@@ -26,8 +26,17 @@ static enum err health(const struct kms *k, const struct server_request *rq, str
                            : plain(response, 200, SPAN_LIT("ok\n"), rq->head->keep_alive);
 }
 
+static const char *attested(const struct localkms_note *n)
+{
+    return !n->attested           ? "no"
+           : n->unsigned_document ? "UNSIGNED, QEMU"
+           : n->debug_enclave     ? "debug"
+                                  : "yes";
+}
+
 /* One line for each request: who, what, about which key, and how it ended. Refusals of policy are
- * explained where the operator asked for it. */
+ * explained where the operator asked for it. A KMS that takes what nobody signed says so each time.
+ */
 static void note_log(const struct kms *k)
 {
     const struct localkms_note *n = &k->note;
@@ -38,13 +47,13 @@ static void note_log(const struct kms *k)
 
     log_event(level, "request", LOG_STR("operation", n->operation), LOG_INT("status", n->status),
               LOG_STR("error", n->error), LOG_STR("caller", n->caller), LOG_STR("key", n->key_id),
-              LOG_STR("attested", n->attested ? n->debug_enclave ? "debug" : "yes" : "no"),
-              LOG_STR("module", n->module_id ? n->module_id : ""),
+              LOG_STR("attested", attested(n)), LOG_STR("module", n->module_id ? n->module_id : ""),
               LOG_STR("request_id", n->request_id), LOG_STR("store", n->store_reason),
               LOG_STR("trusting", trust),
               LOG_SPAN("message", n->message.len ? buf_view(&n->message) : SPAN_LIT("")));
     if (k->explain && n->explain.len)
         log_event(LOG_INFO, "explanation", LOG_STR("request_id", n->request_id),
+                  LOG_STR("attested", attested(n)), LOG_STR("trusting", trust),
                   LOG_SPAN("text", buf_view(&n->explain)));
 }
 
