@@ -29,7 +29,7 @@ void tubes_free(struct tubes *t);
 struct tube {                 /* the zero value is an empty one */
     struct tube_store *store; /* NULL: nothing is in it */
     size_t held;
-    bool no_splice; /* one of the two cannot */
+    bool no_splice; /* use a buffer: one of the two cannot, or its owner says so */
 };
 
 enum tube_got {

@@ -293,6 +293,8 @@ void pair_new(struct gate *g, int client)
     p->gate = g;
     p->fd[RELAY_CLIENT] = client;
     p->fd[RELAY_REMOTE] = -1;
+    /* Towards TCP a copy is cheaper: spliced pages go out one by one (doc/decisions.md). */
+    p->tube[RELAY_CLIENT].no_splice = true;
     p->start_ns = loop_now_ns(loop);
     relay_init(&p->relay, g->proxy->config->idle_ns, p->start_ns);
     link_pair(g, p);
