@@ -242,7 +242,7 @@ static enum err take_role(const struct reading *g, struct yaml_at at)
         { "sessions", &sessions, "sessions is missing" },
         { "policies", &policies, NULL },
     };
-    struct span name_text, account_text;
+    struct span name_text = SPAN_EMPTY, account_text = SPAN_EMPTY;
 
     enum err r = yaml_fields(at, fields, sizeof fields / sizeof fields[0], g->why);
     if (r == ERR_OK)

@@ -46,7 +46,7 @@ static enum err take_word(struct json_str s, struct helper_request *rq)
 
 static enum err take_words(struct json_in *j, struct helper_request *rq)
 {
-    size_t at[HELPER_WORDS_MAX];
+    size_t at[HELPER_WORDS_MAX] = { 0 };
 
     rq->argc = 1;
     for (json_in_array(j); json_in_element(j);) {
