@@ -62,6 +62,7 @@ check("service status 0" in console, "and the service stops when told", console[
 with guest.booted(ours, vsock, "nitroseald ready", 90) as g:
     console = g.console()
     check("documents of this enclave's NSM are NOT verified here" in console, "the service warns that the NSM does not sign", console)
+    check("no seccomp filter" not in console, "and is confined: the kernel has seccomp", console[-2000:])
     triple = encrypted(TEXT)
     check(isinstance(triple, list), "kms-client 16 5000 encrypt", triple, g.tail(), site.kms_program.text()[-2000:])
     if isinstance(triple, list):

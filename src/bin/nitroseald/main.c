@@ -3,13 +3,15 @@
 
 #include "bin/common/entropy.h"
 #include "bin/nitroseald/service.h"
+#include "io/confine.h"
 
 enum {
     CA_MAX_BYTES = 4 << 20,
     ROOT_MAX_BYTES = 16384,
     KMS_TRIES = 6,
     KMS_CONNECT_MS = 3000,
-    WORK_SPARE = 16, /* queue places beside one per request: documents, keys */
+    WORK_SPARE = 16,  /* queue places beside one per request: documents, keys */
+    FILES_SPARE = 64, /* descriptors beside connections: loop, NSM, log, one that is refused */
 };
 
 static int fail(int status, const char *what, const char *name, const struct why *why)
@@ -146,6 +148,22 @@ static int make_shell(struct service *s, struct tls_ctx *tls)
     return -1;
 }
 
+/* Before the first byte of a peer: from here on the process can serve and nothing else. */
+static int confine_now(const struct settings *set)
+{
+    const struct confine_options o = {
+        .files_max = (unsigned)(set->connections_max + set->kms_connections) + FILES_SPARE,
+        .unix_sockets = set->listen.kind != ADDR_VSOCK,
+    };
+    struct why why = { 0 };
+    enum err r =
+        set->unconfined ? why_fail(&why, ERR_UNSUPPORTED, "switched off", 0) : confine(&o, &why);
+
+    if (r == ERR_UNSUPPORTED)
+        log_event(LOG_WARN, "no seccomp filter", LOG_STR("why", why.what));
+    return r == ERR_OK || r == ERR_UNSUPPORTED ? -1 : fail(EXIT_GENERAL, "not confined", "", &why);
+}
+
 static int listen_now(struct service *s, uint64_t start_ns, uint64_t keygen_ns)
 {
     struct why why = { 0 };
@@ -154,6 +172,9 @@ static int listen_now(struct service *s, uint64_t start_ns, uint64_t keygen_ns)
     addr_text(&s->set->listen, at, sizeof at);
     if (service_start(s, &why) != ERR_OK)
         return fail(EXIT_GENERAL, "cannot listen", at, &why);
+    int status = confine_now(s->set);
+    if (status >= 0)
+        return status;
     uint64_t ready_ns = clock_mono_ns() - start_ns - keygen_ns;
     log_event(LOG_INFO, "ready", LOG_STR("version", NITROSEAL_VERSION), LOG_STR("at", at),
               LOG_STR("key_id", s->set->key_id), LOG_STR("region", s->set->region),

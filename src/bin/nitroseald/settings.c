@@ -41,6 +41,8 @@ static const struct option_def table[] = {
     { "kms-idle", 0, "MS", NULL, "20000", "An unused connection to KMS is closed after this." },
     { "key-max-age", 0, "S", NULL, "3600", "The RSA recipient key is replaced after this." },
     { "document-max-age", 0, "S", NULL, "60", "An attestation document is used for this long." },
+    { "seccomp", 0, "HOW", "NITROSEAL_SECCOMP", "on",
+      "on: after the start only the system calls of serving are left; off: for tools that watch." },
     { "log-level", 0, "LEVEL", "NITROSEAL_LOG", "info", "error, warn, info or debug." },
     { 0 },
 };
@@ -152,6 +154,12 @@ int settings_parse(int argc, char **argv, struct settings *out)
     s.nsm_unsigned = strcmp(check, "none") == 0;
     if (!s.nsm_unsigned && strcmp(check, "root") != 0) {
         complain(&o, "--nsm-check or NITROSEAL_NSM_CHECK '%s' is not root or none", check);
+        return EXIT_CONFIGURATION;
+    }
+    const char *seccomp = option_text(&o, "seccomp");
+    s.unconfined = strcmp(seccomp, "off") == 0;
+    if (!s.unconfined && strcmp(seccomp, "on") != 0) {
+        complain(&o, "--seccomp or NITROSEAL_SECCOMP '%s' is not on or off", seccomp);
         return EXIT_CONFIGURATION;
     }
     s.region = option_text(&o, "region");

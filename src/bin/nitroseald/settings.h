@@ -21,6 +21,7 @@ struct settings {
     const char *key_id, *region, *nsm;
     const char *root_file; /* NULL: the AWS root */
     const char *ca_file;
+    bool unconfined;        /* no seccomp filter */
     bool nsm_unsigned;      /* the NSM's documents are not verified here */
     struct buf host_header; /* of KMS: name, with :port when not 443 */
     struct buf server_name; /* the name alone, NUL-terminated */

@@ -71,6 +71,8 @@ static const struct row rows[] = {
       EXIT_CONFIGURATION,
       NULL,
       NULL },
+    { "seccomp off", { "-k", ARN, "--seccomp", "off" }, GO, NULL, NULL },
+    { "seccomp that is neither", { "-k", ARN, "--seccomp", "no" }, EXIT_CONFIGURATION, NULL, NULL },
     { "log level", { "-k", ARN, "--log-level", "loud" }, USAGE, NULL, NULL },
     { "argument", { "-k", ARN, "x" }, USAGE, NULL, NULL },
 };
@@ -136,7 +138,7 @@ int main(void)
     const char *const names[] = {
         "KMS_KEY_ID",          "AWS_REGION",    "VSOCK_PORT",           "NITROSEAL_VSOCK",
         "KMS_PROXY_PORT",      "KMS_PROXY_CID", "AWS_ENDPOINT_URL_KMS", "NITROSEAL_NSM",
-        "NITROSEAL_ROOT_FILE", "NITROSEAL_LOG", "NITROSEAL_NSM_CHECK"
+        "NITROSEAL_ROOT_FILE", "NITROSEAL_LOG", "NITROSEAL_NSM_CHECK",  "NITROSEAL_SECCOMP"
     };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
