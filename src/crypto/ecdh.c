@@ -59,7 +59,7 @@ void ecdh_key_freep(struct ecdh_key **key)
 static enum err widen(struct crypto *cx, const struct curve *c, struct span seed,
                       uint8_t out[static WIDE_BYTES])
 {
-    for (uint8_t i = 0; i < WIDE_BYTES / HMAC_SHA256_BYTES; i++) {
+    for (unsigned i = 0; i < WIDE_BYTES / HMAC_SHA256_BYTES; i++) {
         AUTO(buf_clear) struct buf label = BUF_INIT(64);
         enum err r = buf_printf(&label, "nitroseal ECDH %s %u", c->group, i);
         if (r == ERR_OK)

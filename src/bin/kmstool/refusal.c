@@ -10,7 +10,7 @@ static const char *shown(struct span s, char out[static TEXT_MAX_BYTES])
     size_t n = s.len < TEXT_MAX_BYTES - 1 ? s.len : TEXT_MAX_BYTES - 1;
 
     for (size_t i = 0; i < n; i++)
-        out[i] = s.ptr[i] < 0x20 || s.ptr[i] == 0x7f ? '?' : (char)s.ptr[i];
+        out[i] = (char)(s.ptr[i] < 0x20 || s.ptr[i] == 0x7f ? '?' : s.ptr[i]);
     out[n] = '\0';
     return out;
 }

@@ -104,9 +104,9 @@ static void files_diff(struct span a, struct span b, struct buf *out)
         bool same = c == 0 && same_entry(&x.at[i], &y.at[k]);
         if (!same && ++lines <= SHOWN_MAX)
             name_line(out,
-                      c < 0   ? '-'
-                      : c > 0 ? '+'
-                              : '~',
+                      (char)(c < 0   ? '-'
+                             : c > 0 ? '+'
+                                     : '~'),
                       c <= 0 ? x.at[i].name : y.at[k].name,
                       c == 0 ? what_differs(&x.at[i], &y.at[k]) : NULL);
         i += c <= 0;
