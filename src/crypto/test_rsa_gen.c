@@ -96,7 +96,7 @@ static void fresh_keys(void **state)
     AUTO(BN_CTX_free_p) BN_CTX *cx = BN_CTX_new();
     AUTO(BN_clear_free_p) BIGNUM *last = BN_new();
 
-    for (size_t i = 0; i < KEYS; i++) {
+    for (size_t i = 0; i < (t_under_valgrind() ? 1 : KEYS); i++) {
         AUTO(EVP_PKEY_free_p) EVP_PKEY *pkey = NULL;
         AUTO(parts_clear) struct parts k = { 0 };
         assert_int_equal(rsa_generate(2048, &pkey), ERR_OK);
@@ -116,6 +116,8 @@ static void larger_keys(void **state)
     (void)state;
     static const unsigned sizes[] = { 3072, 4096 };
 
+    if (t_under_valgrind())
+        skip();
     for (size_t i = 0; i < COUNT(sizes); i++) {
         AUTO(EVP_PKEY_free_p) EVP_PKEY *pkey = NULL;
         assert_int_equal(rsa_generate(sizes[i], &pkey), ERR_OK);

@@ -26,8 +26,10 @@ static const struct confine_options with_files = { .files_max = 50, .unix_socket
 static bool confined(const struct confine_options *o, bool (*ask)(void))
 {
     int status = 0;
-    pid_t child = fork();
 
+    if (t_under_valgrind()) /* it needs more system calls */
+        skip();
+    pid_t child = fork();
     if (child == 0) {
         enum err r = process_harden() == ERR_OK ? confine(o, NULL) : ERR_IO;
         if (r == ERR_UNSUPPORTED)
@@ -132,6 +134,9 @@ static void other_threads(void **state)
 {
     int status = 0;
     (void)state;
+
+    if (t_under_valgrind())
+        skip();
     pid_t child = fork();
 
     if (child == 0) {

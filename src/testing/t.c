@@ -102,3 +102,10 @@ void t_assert_buf(const struct buf *b, const char *text)
 {
     t_assert_span(buf_view(b), span_str(text));
 }
+
+bool t_under_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+
+    return preloaded && strstr(preloaded, "vgpreload");
+}

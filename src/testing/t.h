@@ -24,6 +24,9 @@ const char *t_vectors_dir(void);
 /* A file below it; skips the calling test, saying so, where the folder is absent. */
 struct span t_vector(const char *relative);
 
+/* valgrind runs this: tens of times slower, and through system calls of its own. */
+bool t_under_valgrind(void);
+
 /* buf content equals the text / the hex. */
 void t_assert_buf(const struct buf *b, const char *text);
 void t_assert_span(struct span got, struct span want);
