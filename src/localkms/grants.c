@@ -35,36 +35,6 @@ bool grant_operation_by_name(struct span name, unsigned *bit)
     return false;
 }
 
-static struct span last_component(struct span path)
-{
-    struct span rest = path, part = path;
-
-    while (rest.ptr)
-        part = span_cut(&rest, '/');
-    return part;
-}
-
-/* arn:PARTITION:iam::ACCOUNT:role/PATH/NAME of the role that the session is of. */
-static bool is_role_of(const struct policy_caller *who, struct span arn)
-{
-    struct span rest = arn;
-
-    if (who->kind != POLICY_CALLER_SESSION)
-        return false;
-    (void)span_cut(&rest, ':');
-    struct span partition = span_cut(&rest, ':'), service = span_cut(&rest, ':');
-    (void)span_cut(&rest, ':');
-    struct span account = span_cut(&rest, ':');
-    return span_eq(partition, who->partition) && span_is(service, "iam") &&
-           span_eq(account, who->account) && span_starts(rest, "role/") &&
-           span_eq(last_component(rest), who->role);
-}
-
-bool grant_principal_is(const struct principal *who, struct span arn)
-{
-    return arn.len && (span_is(arn, who->arn) || is_role_of(&who->caller, arn));
-}
-
 /* Constraints in the engine's form. Views point into the text and `scratch`. */
 struct limits {
     struct policy_pair *pairs; /* `equals` first */

@@ -14,8 +14,6 @@ extern const char *const grant_operations[];
 enum { GRANT_OPERATIONS = 17 };
 
 MUST_USE bool grant_operation_by_name(struct span name, unsigned *bit);
-/* The principal that is named so calls: itself, or a session of that role. */
-bool grant_principal_is(const struct principal *who, struct span arn);
 /* Ask again, with each grant on c->key that is about the action, until one allows; then
  * answer->reason says so, else *answer stays. */
 MUST_USE enum err grants_decide(struct call *c, const struct access_question *q,

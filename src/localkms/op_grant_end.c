@@ -54,8 +54,8 @@ static enum err take(void *ctx, const struct grant_row *row)
     bool known = grant_operation_by_name(SPAN_LIT("RetireGrant"), &bit);
     t->found = true;
     t->may_retire =
-        grant_principal_is(t->c->who, row->retiring) ||
-        (known && row->operations >> bit & 1 && grant_principal_is(t->c->who, row->grantee));
+        policy_caller_is(&t->c->who->caller, row->retiring) ||
+        (known && row->operations >> bit & 1 && policy_caller_is(&t->c->who->caller, row->grantee));
     memcpy(t->grant_id, row->id, sizeof t->grant_id);
     memcpy(t->key_id, row->key_id, sizeof t->key_id);
     return ERR_OK;

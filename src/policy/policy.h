@@ -70,6 +70,10 @@ MUST_USE enum err policy_caller_parse(struct span arn, struct policy_caller *out
  * ERR_MALFORMED. */
 MUST_USE enum err policy_service_parse(struct span name, struct policy_caller *out);
 
+/* Does the ARN name this caller: it itself, or the role that its session is of? Never a service,
+ * nor somebody for an account. */
+bool policy_caller_is(const struct policy_caller *who, struct span arn);
+
 /* One key of the request context. A key that is absent is not in the list. */
 struct policy_fact {
     struct span key;

@@ -169,6 +169,14 @@ static bool is_role_of(const struct policy_caller *role, const struct policy_cal
     return span_starts(rest, "role/") && span_eq(last_part(rest), session->role);
 }
 
+bool policy_caller_is(const struct policy_caller *who, struct span arn)
+{
+    struct policy_caller named;
+
+    return policy_caller_parse(arn, &named) == ERR_OK &&
+           (span_eq(named.arn, who->arn) || is_role_of(&named, who));
+}
+
 static bool is_account_of(const struct policy_principal *p, const struct policy_caller *who)
 {
     return p->kind == PRINCIPAL_ACCOUNT && who->kind != POLICY_CALLER_SERVICE &&

@@ -225,12 +225,41 @@ static void decides(void **state)
     policy_free(identity[1]);
 }
 
+static void named(void **state)
+{
+    static const struct {
+        const char *caller, *arn;
+        bool is;
+    } cases[] = {
+        { "arn:aws:iam::111122223333:user/a", "arn:aws:iam::111122223333:user/a", true },
+        { "arn:aws:iam::111122223333:user/a", "arn:aws:iam::111122223333:user/b", false },
+        { "arn:aws:iam::111122223333:user/a", "arn:aws:iam::111122223333:root", false },
+        { "arn:aws:iam::111122223333:root", "arn:aws:iam::111122223333:root", true },
+        { "arn:aws:sts::111122223333:assumed-role/r/s", "arn:aws:iam::111122223333:role/r", true },
+        { "arn:aws:sts::111122223333:assumed-role/r/s", "arn:aws:iam::111122223333:role/p/r",
+          true },
+        { "arn:aws:sts::111122223333:assumed-role/r/s", "arn:aws:iam::444455556666:role/r", false },
+        { "arn:aws:sts::111122223333:assumed-role/r/s", "arn:aws-cn:iam::111122223333:role/r",
+          false },
+        { "arn:aws:sts::111122223333:assumed-role/r/s", "arn:aws:iam::111122223333:user/r", false },
+        { "arn:aws:sts::111122223333:assumed-role/r/s", "", false },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct policy_caller who;
+        assert_int_equal(policy_caller_parse(span_str(cases[i].caller), &who), ERR_OK);
+        assert_int_equal(policy_caller_is(&who, span_str(cases[i].arn)), cases[i].is);
+    }
+}
+
 int main(void)
 {
     enum { N = sizeof rows / sizeof rows[0] };
-    static struct CMUnitTest tests[N];
+    static struct CMUnitTest tests[N + 1];
 
     for (size_t i = 0; i < N; i++)
         tests[i] = (struct CMUnitTest){ rows[i].name, decides, NULL, NULL, &rows[i] };
+    tests[N] = (struct CMUnitTest)cmocka_unit_test(named);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

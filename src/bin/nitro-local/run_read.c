@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "bin/common/allocator.h"
 #include "bin/common/options.h"
 #include "bin/nitro-local/run.h"
 #include "io/sys.h"
@@ -30,8 +31,8 @@ static const struct program_def program = {
     .synopsis = "--cpu-count N --memory M --eif-path FILE [OPTION ...]",
     .summary = "Boot an image in QEMU's nitro-enclave machine and wait for its heartbeat.",
     .options = options,
-    .footer = "QEMU is NITROSEAL_QEMU, else qemu-system-x86_64 in PATH. Limits are those of\n"
-              "/etc/nitro_enclaves/allocator.yaml (NITRO_LOCAL_ALLOCATOR names another).\n",
+    .footer = "QEMU is NITROSEAL_QEMU, else qemu-system-x86_64 in PATH. Limits are those "
+              "of\n" ALLOCATOR_FILE " (NITRO_LOCAL_ALLOCATOR names another).\n",
 };
 
 enum err run_spread_cpu_ids(int argc, char **argv, char *out[static RUN_WORDS_MAX], int *n)

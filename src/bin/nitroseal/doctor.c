@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 
+#include "bin/common/allocator.h"
 #include "bin/nitroseal/policy_cmd.h"
 
 static const struct option_def options[] = {
@@ -16,8 +17,7 @@ static const struct option_def options[] = {
     { "relay-port", 0, "PORT", "KMS_PROXY_PORT", "8000", "Port of the relay on CID 3." },
     { "nitro-cli", 0, "PROGRAM", "NITROSEAL_NITRO_CLI", "nitro-cli",
       "Who is asked for the running enclaves: nitro-cli or nitro-local." },
-    { "allocator", 0, "FILE", NULL, "/etc/nitro_enclaves/allocator.yaml",
-      "What this parent reserves for enclaves." },
+    { "allocator", 0, "FILE", NULL, ALLOCATOR_FILE, "What this parent reserves for enclaves." },
     { "no-kms", 0, NULL, NULL, NULL, "Leave out the last check, which uses the key once." },
     { 0 },
 };
