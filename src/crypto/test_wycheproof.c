@@ -1,4 +1,5 @@
-/* Project Wycheproof's files for what this module does, read in place: hmac, aead, rsa, ec.
+/* Project Wycheproof's files for what this module does, read in place: hmac, hkdf, aead, gcm, rsa,
+ * ec, esig.
  * Tests for sizes, curves or parameters that we do not take are counted, and the count is fixed:
  * a test that is passed over by mistake changes it. */
 #include <stdlib.h>
@@ -7,7 +8,10 @@
 
 #include "crypto/aead.h"
 #include "crypto/ec.h"
+#include "crypto/esig.h"
+#include "crypto/gcm.h"
 #include "crypto/hash.h"
+#include "crypto/hkdf.h"
 #include "crypto/rsa.h"
 #include "testing/t.h"
 
@@ -114,6 +118,52 @@ static enum outcome try_gcm(json_t *group, json_t *test)
     return got;
 }
 
+/* The same through the streaming interface, which takes the other key sizes too. */
+static enum outcome try_gcm_pieces(json_t *group, json_t *test)
+{
+    if (int_of(group, "ivSize") != 96)
+        return NOT_OURS;
+    AUTO(gcm_freep) struct gcm *open = NULL;
+    struct span key = hex_of(test, "key"), iv = hex_of(test, "iv"), aad = hex_of(test, "aad");
+    struct span msg = hex_of(test, "msg"), ct = hex_of(test, "ct"), tag = hex_of(test, "tag");
+    uint8_t out[1024];
+
+    assert_in_range(ct.len, 0, sizeof out);
+    assert_int_equal(tag.len, GCM_TAG_BYTES);
+    assert_int_equal(gcm_new(cx, key, GCM_OPEN, &open), ERR_OK);
+    assert_int_equal(gcm_begin(open, iv.ptr), ERR_OK);
+    assert_int_equal(gcm_aad(open, aad), ERR_OK);
+    for (size_t i = 0; i < ct.len; i += 5)
+        assert_int_equal(gcm_update(open, span_sub(ct, i, 5), out + i), ERR_OK);
+    enum err r = gcm_check(open, tag.ptr);
+    bool same = r == ERR_OK && span_eq(span_of(out, ct.len), msg);
+    struct span all[] = { key, iv, aad, msg, ct, tag };
+    for (size_t i = 0; i < 6; i++)
+        t_free(all[i]);
+    return same ? ACCEPTED : REFUSED;
+}
+
+static enum outcome try_hkdf(json_t *group, json_t *test)
+{
+    AUTO(secret_clear) struct secret prk = { 0 };
+    struct span ikm = hex_of(test, "ikm"), salt = hex_of(test, "salt");
+    struct span info = hex_of(test, "info"), okm = hex_of(test, "okm");
+    size_t size = (size_t)int_of(test, "size");
+    uint8_t *out = calloc(1, size + 1);
+
+    (void)group;
+    assert_non_null(out);
+    assert_int_equal(hkdf_extract(cx, MAC_SHA256, salt, ikm, &prk), ERR_OK);
+    enum err r = hkdf_expand(cx, MAC_SHA256, &prk, info, out, size);
+    bool same = r == ERR_OK && span_eq(span_of(out, size), okm);
+    free(out);
+    t_free(ikm);
+    t_free(salt);
+    t_free(info);
+    t_free(okm);
+    return same ? ACCEPTED : REFUSED;
+}
+
 static enum outcome try_cbc(json_t *group, json_t *test)
 {
     if (int_of(group, "keySize") != 256)
@@ -185,6 +235,41 @@ static enum outcome try_ecdsa_der(json_t *group, json_t *test)
     return try_ecdsa(group, test, false);
 }
 
+/* The same tests, and those of P-256, with compressed keys and a running digest. */
+static enum outcome try_esig(json_t *group, json_t *test, enum esig_curve curve)
+{
+    AUTO(esig_pub_freep) struct esig_pub *pub = NULL;
+    AUTO(esig_freep) struct esig *s = NULL;
+    struct span point = hex_of(json_object_get(group, "publicKey"), "uncompressed");
+    struct span msg = hex_of(test, "msg"), sig = hex_of(test, "sig");
+    uint8_t compressed[ESIG_POINT_MAX_BYTES];
+
+    memcpy(compressed, point.ptr, esig_point_bytes(curve));
+    compressed[0] = (uint8_t)(2 + (point.ptr[point.len - 1] & 1));
+    assert_int_equal(
+        esig_pub_parse(cx, curve, span_of(compressed, esig_point_bytes(curve)), &pub, NULL),
+        ERR_OK);
+    assert_int_equal(esig_new(cx, curve, &s), ERR_OK);
+    assert_int_equal(esig_update(s, msg), ERR_OK);
+    enum err r = esig_verify(s, pub, sig);
+    t_free(point);
+    t_free(msg);
+    t_free(sig);
+    if (r != ERR_OK)
+        assert_int_equal(r, ERR_VERIFY);
+    return r == ERR_OK ? ACCEPTED : REFUSED;
+}
+
+static enum outcome try_esig_p256(json_t *group, json_t *test)
+{
+    return try_esig(group, test, ESIG_P256);
+}
+
+static enum outcome try_esig_p384(json_t *group, json_t *test)
+{
+    return try_esig(group, test, ESIG_P384);
+}
+
 /* Key agreement is not ours, but these 790 are points, many of them wrong. */
 static enum outcome try_point(json_t *group, json_t *test)
 {
@@ -210,6 +295,30 @@ static void gcm(void **state)
 {
     (void)state;
     run_file("wycheproof/aes_gcm_test.json", try_gcm, 66, 250);
+}
+
+static void gcm_pieces(void **state)
+{
+    (void)state;
+    run_file("wycheproof/aes_gcm_test.json", try_gcm_pieces, 197, 119);
+}
+
+static void hkdf(void **state)
+{
+    (void)state;
+    run_file("wycheproof/hkdf_sha256_test.json", try_hkdf, 86, 0);
+}
+
+static void esig_p256(void **state)
+{
+    (void)state;
+    run_file("wycheproof/ecdsa_secp256r1_sha256_test.json", try_esig_p256, 484, 0);
+}
+
+static void esig_p384(void **state)
+{
+    (void)state;
+    run_file("wycheproof/ecdsa_secp384r1_sha384_test.json", try_esig_p384, 504, 0);
 }
 
 static void cbc(void **state)
@@ -245,9 +354,10 @@ static void points(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hmac),   cmocka_unit_test(gcm),       cmocka_unit_test(cbc),
-        cmocka_unit_test(oaep),   cmocka_unit_test(es384_raw), cmocka_unit_test(es384_der),
-        cmocka_unit_test(points),
+        cmocka_unit_test(hmac),      cmocka_unit_test(gcm),        cmocka_unit_test(cbc),
+        cmocka_unit_test(oaep),      cmocka_unit_test(es384_raw),  cmocka_unit_test(es384_der),
+        cmocka_unit_test(points),    cmocka_unit_test(gcm_pieces), cmocka_unit_test(hkdf),
+        cmocka_unit_test(esig_p256), cmocka_unit_test(esig_p384),
     };
 
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)

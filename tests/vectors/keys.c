@@ -7,7 +7,10 @@
 #include "cms/cms.h"
 #include "crypto/aead.h"
 #include "crypto/ec.h"
+#include "crypto/esig.h"
+#include "crypto/gcm.h"
 #include "crypto/hash.h"
+#include "crypto/hkdf.h"
 #include "crypto/rsa.h"
 
 enum { WORK_MAX = 1 << 20 };
@@ -134,6 +137,38 @@ static bool gcm_test(struct wtest *w)
            span_eq(span_of(p, msg.len), ct) && span_eq(SPAN_ARRAY(made), tag);
 }
 
+/* The streaming interface, for the key sizes that the other has not. */
+static bool gcm_pieces_test(struct wtest *w)
+{
+    struct span key = member(w, w->test, "key"), iv = member(w, w->test, "iv"),
+                aad = member(w, w->test, "aad");
+    struct span msg = member(w, w->test, "msg"), ct = member(w, w->test, "ct"),
+                tag = member(w, w->test, "tag");
+    AUTO(gcm_freep) struct gcm *open = NULL;
+    AUTO(buf_clear) struct buf out = BUF_INIT(WORK_MAX);
+    uint8_t *p;
+
+    return tag.len == GCM_TAG_BYTES && buf_reserve(&out, ct.len + 1, &p) == ERR_OK &&
+           gcm_new(w->r->cx, key, GCM_OPEN, &open) == ERR_OK && gcm_begin(open, iv.ptr) == ERR_OK &&
+           gcm_aad(open, aad) == ERR_OK && gcm_update(open, ct, p) == ERR_OK &&
+           gcm_check(open, tag.ptr) == ERR_OK && span_eq(span_of(p, ct.len), msg);
+}
+
+static bool hkdf_test(struct wtest *w)
+{
+    struct span okm = member(w, w->test, "okm");
+    AUTO(secret_clear) struct secret prk = { 0 };
+    AUTO(buf_clear) struct buf out = BUF_INIT(WORK_MAX);
+    size_t size = (size_t)json_integer_value(json_object_get(w->test, "size"));
+    uint8_t *p;
+
+    return buf_reserve(&out, size + 1, &p) == ERR_OK &&
+           hkdf_extract(w->r->cx, MAC_SHA256, member(w, w->test, "salt"), member(w, w->test, "ikm"),
+                        &prk) == ERR_OK &&
+           hkdf_expand(w->r->cx, MAC_SHA256, &prk, member(w, w->test, "info"), p, size) == ERR_OK &&
+           span_eq(span_of(p, size), okm);
+}
+
 static bool cbc_test(struct wtest *w)
 {
     struct span key = member(w, w->test, "key"), iv = member(w, w->test, "iv");
@@ -179,6 +214,25 @@ static bool ecdsa_der_test(struct wtest *w)
     return ecdsa_test(w, false);
 }
 
+/* P-256, with a compressed key. */
+static bool esig_p256_test(struct wtest *w)
+{
+    struct span point = member(w, json_object_get(w->group, "publicKey"), "uncompressed");
+    struct span msg = member(w, w->test, "msg"), sig = member(w, w->test, "sig");
+    AUTO(esig_pub_freep) struct esig_pub *pub = NULL;
+    AUTO(esig_freep) struct esig *s = NULL;
+    uint8_t compressed[ESIG_POINT_MAX_BYTES];
+    size_t n = esig_point_bytes(ESIG_P256);
+
+    if (point.len < n)
+        return false;
+    memcpy(compressed, point.ptr, n);
+    compressed[0] = (uint8_t)(2 + (point.ptr[point.len - 1] & 1));
+    return esig_pub_parse(w->r->cx, ESIG_P256, span_of(compressed, n), &pub, NULL) == ERR_OK &&
+           esig_new(w->r->cx, ESIG_P256, &s) == ERR_OK && esig_update(s, msg) == ERR_OK &&
+           esig_verify(s, pub, sig) == ERR_OK;
+}
+
 static bool oaep_test(struct wtest *w)
 {
     struct span pem = span_str(json_string_value(json_object_get(w->group, "privateKeyPem")));
@@ -202,10 +256,10 @@ static bool is_text(json_t *group, const char *name, const char *want)
     return !v || strcmp(v, want) == 0;
 }
 
-static bool is_p384(json_t *group)
+static bool is_curve(json_t *group, const char *curve, const char *sha)
 {
     json_t *key = json_object_get(group, "publicKey");
-    return is_text(key, "curve", "secp384r1") && is_text(group, "sha", "SHA-384");
+    return is_text(key, "curve", curve) && is_text(group, "sha", sha);
 }
 
 typedef bool test_fn(struct wtest *w);
@@ -218,11 +272,18 @@ static test_fn *primitive_of(const char *algorithm, json_t *group)
     if (strcmp(algorithm, "AES-GCM") == 0 && is_int(group, "keySize", 256) &&
         is_int(group, "ivSize", 96) && is_int(group, "tagSize", 128))
         return gcm_test;
+    if (strcmp(algorithm, "AES-GCM") == 0 && is_int(group, "ivSize", 96) &&
+        is_int(group, "tagSize", 128))
+        return gcm_pieces_test;
+    if (strcmp(algorithm, "HKDF-SHA-256") == 0)
+        return hkdf_test;
     if (strcmp(algorithm, "AES-CBC-PKCS5") == 0 && is_int(group, "keySize", 256))
         return cbc_test;
     if (strcmp(algorithm, "HMACSHA256") == 0)
         return hmac_test;
-    if (strcmp(algorithm, "ECDSA") == 0 && type && is_p384(group))
+    if (strcmp(algorithm, "ECDSA") == 0 && type && is_curve(group, "secp256r1", "SHA-256"))
+        return strcmp(type, "EcdsaP1363Verify") == 0 ? NULL : esig_p256_test;
+    if (strcmp(algorithm, "ECDSA") == 0 && type && is_curve(group, "secp384r1", "SHA-384"))
         return strcmp(type, "EcdsaP1363Verify") == 0 ? ecdsa_raw_test : ecdsa_der_test;
     if (strcmp(algorithm, "RSAES-OAEP") == 0 && is_text(group, "sha", "SHA-256") &&
         is_text(group, "mgfSha", "SHA-256"))

@@ -34,6 +34,7 @@ static const struct {
     { "rsa-private-key", run_rsa_key },
     { "wycheproof", run_wycheproof },
     { "eif", run_eif },
+    { "esdk-message", run_esdk },
 };
 
 void set_note(struct runner *r, const char *fmt, ...)

@@ -42,7 +42,7 @@ typedef enum outcome kind_fn(struct runner *r, const struct entry *e);
 kind_fn run_attestation, run_attestation_b64, run_x509_cert, run_x509_root, run_pcr_facts, run_nsm,
     run_cose;
 kind_fn run_cbor, run_cbor_vectors, run_json, run_http_request, run_http_response;
-kind_fn run_kms_request, run_kms_response, run_sigv4, run_eif;
+kind_fn run_kms_request, run_kms_response, run_sigv4, run_eif, run_esdk;
 kind_fn run_cms, run_recipient, run_recipient_b64, run_rsa_key, run_wycheproof;
 
 /* One inner test of a file that holds many. */
