@@ -30,8 +30,6 @@ struct awscred { /* views into the `text` that was given */
  * why->what says which, without anything of the answer. *out untouched on failure. */
 MUST_USE enum err awscred_answer_parse(struct span json, enum awscred_form form, struct buf *text,
                                        struct awscred *out, struct why *why);
-/* RFC 3339 with any offset; fractions are dropped. ERR_MALFORMED. */
-MUST_USE enum err awscred_time_parse(struct span s, int64_t *unix_s);
 
 /* --- when to ask again (section 3, "Refresh") --- */
 

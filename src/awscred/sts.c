@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/rfc3339.h"
+
 #define VERSION "2011-06-15"
 
 static bool is_unreserved(uint8_t c)
@@ -97,7 +99,7 @@ static enum err credentials(struct span xml, struct buf *text, struct awscred *o
         !value(xml, "Expiration", text, &at[3], &len[3]))
         return why_fail(why, ERR_MALFORMED, "an element of Credentials is missing", 0);
     struct span all = buf_view(text);
-    if (awscred_time_parse(span_sub(all, at[3], len[3]), &c.expires_s) != ERR_OK)
+    if (rfc3339_parse(span_sub(all, at[3], len[3]), &c.expires_s) != ERR_OK)
         return why_fail(why, ERR_MALFORMED, "Expiration", 0);
     c.access_key_id = span_sub(all, at[0], len[0]);
     c.secret_access_key = span_sub(all, at[1], len[1]);
