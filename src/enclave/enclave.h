@@ -67,19 +67,53 @@ int64_t enclave_clock_drift(const struct enclave_clock *c, int64_t wall_s, uint6
 struct enclave;
 struct enclave_request;
 
+/* How a request came and how its answer goes. */
+enum enclave_form {
+    ENCLAVE_SEED,   /* the seed protocol: one JSON object, the text echoed, failures written, too */
+    ENCLAVE_JSON,   /* of the HTTP API: the same members without the echo. A failure is left to the
+                       shell: enclave_request_failure(), and so is a signature that does not hold */
+    ENCLAVE_BINARY, /* of the HTTP API: the bytes; the rest in enclave_request_result() */
+};
+
+struct enclave_input {
+    enum enclave_form form;
+    size_t from;      /* where the body begins in the bytes received */
+    bool has_op;      /* else the JSON says */
+    enum proto_op op; /* must be there for BINARY; of attest the body is the nonce */
+    struct span signature_b64, ciphertext_blob_b64; /* BINARY decrypt: copied */
+    /* For a request that brings none; lives as long as the request. NULL: those that the service
+     * holds. Of no meaning to SEED. */
+    const struct sigv4_credentials *credentials;
+};
+
 /* `cx` is the loop thread's and outlives the service. ERR_MALFORMED: key id ("alias", "region
  * differs", ...) or another setting. ERR_NOMEM, ERR_CRYPTO. */
 MUST_USE enum err enclave_new(struct crypto *cx, const struct enclave_settings *s,
                               struct enclave **out, struct why *why);
 void enclave_free(struct enclave *e); /* after all its requests and jobs; NULL is fine */
 
-/* The recipient key: before the first request, and again when the shell has made a new one.
- * Requests in flight keep the one that their document names. */
+/* Hold credentials for requests without their own, in place of those before; `expire_s` is unix
+ * time, 0: never. ERR_MALFORMED: empty, or characters that they cannot have; ERR_NOMEM; nothing is
+ * changed then. */
+MUST_USE enum err enclave_credentials_set(struct enclave *e, const struct sigv4_credentials *c,
+                                          int64_t expire_s);
+/* Those held and good at `wall_s`, or NULL. */
+const struct sigv4_credentials *enclave_credentials(const struct enclave *e, int64_t wall_s);
+/* Unix time; 0: none are held, or they do not expire. */
+int64_t enclave_credentials_expire_s(const struct enclave *e);
+
+/* The recipient key: before the first request. Requests in flight keep the one that their document
+ * names. */
 void enclave_key_set(struct enclave *e, struct rsa_key *take);
+/* A key that takes the place of the current one together with its first document, so that no
+ * request waits for the change. */
+void enclave_key_next(struct enclave *e, struct rsa_key *take);
+bool enclave_has_next_key(const struct enclave *e);
 
 /* One new document at a time: begin gives a job, or NULL where one runs already. The shell sends
  * `request` to the NSM on a worker, calls check there, and end on the loop; then every request that
- * awaits a document gets ENCLAVE_DOCUMENT_DONE with the job's result. */
+ * awaits a document gets ENCLAVE_DOCUMENT_DONE with the job's result. A document is for the next
+ * key if there is one. */
 struct enclave_document_job {
     struct buf request, response; /* NSM packets; the document is a view of `response` */
     struct rsa_key *key;
@@ -95,13 +129,16 @@ MUST_USE enum err enclave_document_begin(struct enclave *e, struct enclave_time 
  * and its signature holds (ERR_VERIFY), and its public key is ours (ERR_VERIFY "public key"). With
  * nsm_unsigned only that our public key is in it. */
 void enclave_document_check(struct crypto *cx, struct enclave_document_job *job);
-/* Keeps the document if it is good and its key is still the current one; frees the job. */
+/* Keeps the document if it is good and its key is still the current or the next one; frees the job.
+ */
 void enclave_document_end(struct enclave *e, struct enclave_document_job *job,
                           struct enclave_time now);
+/* There is a document to use, and how old it is. */
+bool enclave_document_age_ns(const struct enclave *e, uint64_t mono_ns, uint64_t *age_ns);
 
 enum enclave_event_kind {
-    ENCLAVE_RECEIVED,      /* `received`: the whole request */
-    ENCLAVE_NOT_RECEIVED,  /* `refusal`: why there is none */
+    ENCLAVE_RECEIVED,      /* `received`: the whole request; `input`: how to read it */
+    ENCLAVE_NOT_RECEIVED,  /* `refusal`: why there is none; `input`, too */
     ENCLAVE_OVERLOADED,    /* the work queue is full */
     ENCLAVE_DOCUMENT_DONE, /* `result`, `what` of the job */
     ENCLAVE_NSM_ANSWERED,  /* `result`, `what`; `body` is the packet */
@@ -120,7 +157,8 @@ enum enclave_refusal {
 
 struct enclave_event {
     enum enclave_event_kind kind;
-    struct buf *received; /* taken */
+    struct buf *received;              /* taken */
+    const struct enclave_input *input; /* NULL: SEED */
     enum enclave_refusal refusal;
     enum err result;
     const char *what; /* static text */
@@ -133,7 +171,8 @@ enum enclave_action_kind {
     ENCLAVE_ASK_NSM,        /* `bytes` to the NSM, on a worker; then NSM_ANSWERED */
     ENCLAVE_CALL_KMS,       /* `bytes` at `not_before_ns` or later; then KMS_ANSWERED or _BROKEN */
     ENCLAVE_WORK,           /* enclave_work() on a worker; then WORKED, or OVERLOADED */
-    ENCLAVE_ANSWER,         /* take `answer`, send it, close. Empty (no memory): just close */
+    ENCLAVE_ANSWER,         /* take `answer` and send it. Empty: of SEED no memory, just close; else
+                               a failure, or no bytes */
 };
 
 struct enclave_action {
@@ -154,9 +193,21 @@ struct enclave_summary {
     size_t request_bytes;
 };
 
+/* Beside the bytes of an answer; views of the request's own. */
+struct enclave_result {
+    struct span signature; /* BINARY encrypt: HMAC_SHA256_BYTES */
+    struct span ciphertext_blob_b64, key_id;
+};
+
+/* A number for something that is answered without the enclave. */
+void enclave_id_next(struct enclave *e, char out[static ENCLAVE_ID_BYTES]);
+
 MUST_USE enum err enclave_request_new(struct enclave *e, struct enclave_request **out);
 void enclave_request_free(struct enclave_request *rq); /* wipes; NULL is fine */
 struct enclave_summary enclave_request_summary(const struct enclave_request *rq);
+struct enclave_result enclave_request_result(const struct enclave_request *rq);
+/* What went wrong, after an ANSWER with a code. */
+struct proto_error enclave_request_failure(const struct enclave_request *rq);
 
 /* Never fails: what goes wrong becomes an ANSWER. An event that the last action did not ask for is
  * our bug and aborts. */

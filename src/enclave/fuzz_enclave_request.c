@@ -1,4 +1,4 @@
-/* A client's bytes, up to the first action. */
+/* A client's bytes, up to the first action; the last byte picks how they came. */
 #include "enclave/private.h"
 
 #include <stdlib.h>
@@ -31,18 +31,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct enclave_request *rq;
     struct enclave_action a;
     struct buf in = BUF_INIT(size);
+    const uint8_t how = size ? data[size - 1] : 0;
+    const struct enclave_input input = {
+        .form = how & 1 ? ENCLAVE_JSON : ENCLAVE_BINARY,
+        .from = size > 3 ? how >> 6 : 0,
+        .has_op = true,
+        .op = how >> 4 & 1   ? PROTO_DECRYPT
+              : how >> 5 & 1 ? PROTO_ATTEST
+                             : PROTO_ENCRYPT,
+        .signature_b64 = span_of(data, size / 3),
+        .ciphertext_blob_b64 = span_of(data, size / 2),
+    };
+    bool is_seed = !(how >> 1 & 1);
 
     if (buf_append(&in, span_of(data, size)) != ERR_OK ||
         enclave_request_new(service(), &rq) != ERR_OK)
         abort();
-    struct enclave_event ev = { .kind = ENCLAVE_RECEIVED, .received = &in };
+    struct enclave_event ev = { .kind = ENCLAVE_RECEIVED,
+                                .received = &in,
+                                .input = is_seed ? NULL : &input };
     enclave_step(service(), rq, &ev, now, &a);
     if (a.kind == ENCLAVE_WORK) {
         enclave_work(NULL, rq); /* parsing needs no cryptography */
         ev = (struct enclave_event){ .kind = ENCLAVE_WORKED };
         enclave_step(service(), rq, &ev, now, &a);
     }
-    if (a.kind == ENCLAVE_ANSWER && (!a.code || a.answer->len == 0))
+    if (a.kind == ENCLAVE_ANSWER && (!a.code || (a.answer->len == 0) == is_seed))
         abort(); /* nothing succeeds without KMS or the NSM, and every failure has a text */
     if (a.kind != ENCLAVE_ANSWER && a.kind != ENCLAVE_AWAIT_DOCUMENT && a.kind != ENCLAVE_ASK_NSM)
         abort();

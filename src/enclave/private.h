@@ -2,6 +2,7 @@
 #ifndef ENCLAVE_PRIVATE_H
 #define ENCLAVE_PRIVATE_H
 
+#include "base/secret.h"
 #include "cms/cms.h"
 #include "enclave/enclave.h"
 #include "envelope/envelope.h"
@@ -18,12 +19,15 @@ enum {
 struct enclave {
     struct crypto *cx;
     struct enclave_settings set;
-    struct rsa_key *key;
-    struct buf document; /* empty: none */
+    struct rsa_key *key, *next_key; /* next: NULL, or waits for its first document */
+    struct buf document;            /* empty: none */
     uint64_t document_born_ns, document_number;
     bool job_runs;
-    struct buf key_arn; /* pinned at first use; empty: not yet */
-    uint64_t jitter;    /* state of the pauses' generator: never zero, nothing secret */
+    struct buf key_arn;       /* pinned at first use; empty: not yet */
+    struct secret held_bytes; /* what `held` views; empty: none */
+    struct sigv4_credentials held;
+    int64_t held_until_s; /* 0: for ever */
+    uint64_t jitter;      /* state of the pauses' generator: never zero, nothing secret */
     uint32_t id_prefix, id_next;
 };
 
@@ -47,15 +51,18 @@ struct enclave_request {
     enum request_state state;
     char id[ENCLAVE_ID_BYTES];
     size_t request_max, answer_max, request_bytes;
+    struct enclave_input input; /* its spans of headers are in `scratch` */
 
-    /* Parsed: views into `in`, or into `scratch` where the JSON text had escapes. */
+    /* Parsed: views into `in`, or into `scratch` where the JSON text had escapes or it came in a
+     * header. */
     struct buf in, scratch;
     bool is_parsed;
     struct proto_request asked;
-    struct sigv4_credentials cred;
-    struct span blob_b64; /* decrypt: CiphertextBlob */
-    struct buf sealed;    /* decrypt: IV, tag, ciphertext; attest: the nonce */
-    struct buf signature; /* decrypt */
+    struct span body;              /* of `in` */
+    struct sigv4_credentials cred; /* if asked.has_credentials */
+    struct span blob_b64;          /* decrypt: CiphertextBlob */
+    struct buf sealed;             /* decrypt, from JSON: IV, tag, ciphertext; attest: the nonce */
+    struct buf signature;          /* decrypt */
 
     struct buf out; /* the packet or HTTP request of the action */
     struct rsa_key *key;
@@ -71,6 +78,7 @@ struct enclave_request {
 
     struct failure failure;
     char note[DETAIL_MAX_BYTES];
+    uint8_t made_signature[HMAC_SHA256_BYTES]; /* BINARY encrypt */
     struct buf answer;
 };
 
@@ -95,6 +103,11 @@ void step_call_kms(const struct step *s, uint64_t not_before_ns);
 void step_on_kms(const struct step *s, const struct enclave_event *ev);
 void step_on_kms_broken(const struct step *s, const struct enclave_event *ev);
 
+/* Keep how the request is to be read. ERR_NOMEM, ERR_LIMIT (headers of a length that they cannot
+ * have). */
+MUST_USE enum err request_input(struct enclave_request *rq, const struct enclave_input *input);
+/* Visible ASCII, as an HTTP header needs it, and of bounded length. */
+bool credential_is_clean(struct span s);
 /* Parse and check `in`: what comes is the caller's own fault. Touches only the request. */
 void request_parse(struct enclave_request *rq);
 /* Copy what outlives KMS's answer. ERR_NOMEM, ERR_LIMIT. */

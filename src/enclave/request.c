@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 /* Names, signature and a ciphertext blob of ordinary size (real ones have some 200 bytes). */
-enum { DECRYPT_AROUND_BYTES = 1024 };
+enum { DECRYPT_AROUND_BYTES = 1024, SIGNATURE_TEXT_MAX = 4096 };
 
 static void set_failure(struct enclave_request *rq, const char *error, const char *code,
                         const char *detail)
@@ -36,7 +36,12 @@ static const char *code_of(enum err r, const char *what)
 static bool parse_json(struct enclave_request *rq)
 {
     struct why why = { .what = "invalid JSON" };
-    enum err r = proto_request_parse(buf_view(&rq->in), &rq->asked, &why);
+    const struct proto_given given = {
+        .has_op = rq->input.has_op,
+        .op = rq->input.op,
+        .has_credentials = rq->input.form != ENCLAVE_SEED,
+    };
+    enum err r = proto_request_parse_given(rq->body, &given, &rq->asked, &why);
 
     if (r == ERR_OK)
         return true;
@@ -70,8 +75,7 @@ static bool view(struct enclave_request *rq, struct json_str s, struct span *out
     return false;
 }
 
-/* Both end up in an HTTP header: visible ASCII only. */
-static bool is_visible(struct span s)
+bool credential_is_clean(struct span s)
 {
     for (size_t i = 0; i < s.len; i++)
         if (s.ptr[i] <= ' ' || s.ptr[i] >= 0x7f)
@@ -84,6 +88,8 @@ static bool parse_credentials(struct enclave_request *rq)
     struct sigv4_credentials *c = &rq->cred;
     const struct proto_request *a = &rq->asked;
 
+    if (!a->has_credentials)
+        return true; /* others are used: step_call_kms() */
     if (!view(rq, a->access_key_id, &c->access_key_id) ||
         !view(rq, a->secret_access_key, &c->secret_access_key) ||
         !view(rq, a->session_token, &c->session_token))
@@ -92,8 +98,8 @@ static bool parse_credentials(struct enclave_request *rq)
         set_failure(rq, "AWS credentials are empty", "invalid_credentials", NULL);
         return false;
     }
-    if (is_visible(c->access_key_id) && is_visible(c->secret_access_key) &&
-        is_visible(c->session_token))
+    if (credential_is_clean(c->access_key_id) && credential_is_clean(c->secret_access_key) &&
+        credential_is_clean(c->session_token))
         return true;
     set_failure(rq, "AWS credentials hold characters that they cannot have", "invalid_credentials",
                 NULL);
@@ -114,25 +120,57 @@ static bool parse_base64(struct enclave_request *rq, struct span text, size_t da
     return false;
 }
 
-static bool parse_decrypt(struct enclave_request *rq)
+static bool is_binary(const struct enclave_request *rq)
+{
+    return rq->input.form == ENCLAVE_BINARY;
+}
+
+/* The two texts beside the sealed bytes: of members or of headers. */
+static bool parse_beside(struct enclave_request *rq, struct span signature, struct span blob_b64)
 {
     AUTO(buf_clear) struct buf blob = { 0 };
-    const struct proto_request *a = &rq->asked;
-    struct span sealed, signature;
+    bool b = is_binary(rq);
 
-    if (!view(rq, a->encrypted, &sealed) || !view(rq, a->signature, &signature) ||
-        !view(rq, a->ciphertext_blob, &rq->blob_b64))
+    rq->blob_b64 = blob_b64;
+    if (b && signature.len == 0) {
+        set_failure(rq, "header Nitroseal-Signature is missing", "missing_member", NULL);
         return false;
-    if (!parse_base64(rq, sealed, sealed.len, &rq->sealed, "member 'encrypted' is not base64") ||
-        !parse_base64(rq, signature, signature.len, &rq->signature,
-                      "member 'signature' is not base64") ||
-        !parse_base64(rq, rq->blob_b64, CIPHERTEXT_BLOB_MAX, &blob,
-                      "member 'ciphertext_blob' is not base64 of at most 6144 bytes"))
+    }
+    if (!parse_base64(rq, signature, signature.len, &rq->signature,
+                      b ? "header Nitroseal-Signature is not base64"
+                        : "member 'signature' is not base64") ||
+        !parse_base64(rq, blob_b64, CIPHERTEXT_BLOB_MAX, &blob,
+                      b ? "header Nitroseal-Ciphertext-Blob is not base64 of at most 6144 bytes"
+                        : "member 'ciphertext_blob' is not base64 of at most 6144 bytes"))
         return false;
     if (blob.len > 0)
         return true;
-    set_failure(rq, "member 'ciphertext_blob' is empty", "invalid_base64", NULL);
+    set_failure(rq,
+                b ? "header Nitroseal-Ciphertext-Blob is missing or empty"
+                  : "member 'ciphertext_blob' is empty",
+                b ? "missing_member" : "invalid_base64", NULL);
     return false;
+}
+
+static bool parse_decrypt(struct enclave_request *rq)
+{
+    const struct proto_request *a = &rq->asked;
+    struct span sealed, signature, blob;
+
+    return view(rq, a->encrypted, &sealed) && view(rq, a->signature, &signature) &&
+           view(rq, a->ciphertext_blob, &blob) &&
+           parse_base64(rq, sealed, sealed.len, &rq->sealed, "member 'encrypted' is not base64") &&
+           parse_beside(rq, signature, blob);
+}
+
+/* As bytes: a query of the HTTP API. */
+static void take_nonce(struct enclave_request *rq)
+{
+    rq->sealed = BUF_INIT(ENCLAVE_NONCE_MAX_BYTES);
+    if (rq->body.len == 0 || rq->body.len > ENCLAVE_NONCE_MAX_BYTES)
+        set_failure(rq, "the nonce is not of 1 to 512 bytes", "invalid_base64", NULL);
+    else if (buf_append(&rq->sealed, rq->body) != ERR_OK)
+        set_memory_failure(rq);
 }
 
 static bool parse_nonce(struct enclave_request *rq)
@@ -163,13 +201,18 @@ static size_t text_len(struct json_str s)
     return n;
 }
 
-/* What is sealed must open again: the request to decrypt it carries it in base64, which is longer
- * than the text by a third. */
+/* What is sealed must open again: in JSON the request to decrypt it carries it in base64, which is
+ * longer than the text by a third. */
 static bool fits_back(struct enclave_request *rq)
 {
     size_t around = DECRYPT_AROUND_BYTES + rq->cred.access_key_id.len +
                     rq->cred.secret_access_key.len + rq->cred.session_token.len;
     size_t sealed = BASE64_TEXT_BYTES(text_len(rq->asked.message) + ENVELOPE_OVERHEAD_BYTES);
+
+    if (is_binary(rq)) {
+        around = 0;
+        sealed = rq->body.len + ENVELOPE_OVERHEAD_BYTES;
+    }
 
     if (around <= rq->request_max && sealed <= rq->request_max - around)
         return true;
@@ -192,7 +235,24 @@ static bool parse_members(struct enclave_request *rq)
     return false;
 }
 
-void request_parse(struct enclave_request *rq)
+static void parse_binary(struct enclave_request *rq)
+{
+    rq->asked = (struct proto_request){ .op = rq->input.op };
+    rq->is_parsed = true;
+    switch (rq->input.op) {
+    case PROTO_ENCRYPT:
+        (void)fits_back(rq);
+        return;
+    case PROTO_DECRYPT:
+        (void)parse_beside(rq, rq->input.signature_b64, rq->input.ciphertext_blob_b64);
+        return;
+    case PROTO_ATTEST:
+        take_nonce(rq);
+        return;
+    }
+}
+
+static void parse_text(struct enclave_request *rq)
 {
     if (!parse_json(rq))
         return;
@@ -203,6 +263,37 @@ void request_parse(struct enclave_request *rq)
     }
     if (!parse_members(rq) && !rq->failure.code)
         set_failure(rq, "Internal error", "internal", NULL);
+}
+
+void request_parse(struct enclave_request *rq)
+{
+    rq->body = span_from(buf_view(&rq->in), rq->input.from);
+    if (is_binary(rq))
+        parse_binary(rq);
+    else
+        parse_text(rq);
+}
+
+enum err request_input(struct enclave_request *rq, const struct enclave_input *input)
+{
+    struct span signature = input->signature_b64, blob = input->ciphertext_blob_b64;
+
+    rq->input.form = input->form; /* a refusal takes it, too */
+    if (signature.len > SIGNATURE_TEXT_MAX || blob.len > BASE64_TEXT_BYTES(CIPHERTEXT_BLOB_MAX))
+        return ERR_LIMIT;
+    rq->input = *input;
+    rq->input.signature_b64 = rq->input.ciphertext_blob_b64 = SPAN_EMPTY;
+    if (signature.len + blob.len == 0)
+        return ERR_OK;
+    rq->scratch = BUF_INIT(signature.len + blob.len);
+    enum err r = buf_append(&rq->scratch, signature);
+    if (r == ERR_OK)
+        r = buf_append(&rq->scratch, blob);
+    if (r != ERR_OK)
+        return r;
+    rq->input.signature_b64 = span_sub(buf_view(&rq->scratch), 0, signature.len);
+    rq->input.ciphertext_blob_b64 = span_from(buf_view(&rq->scratch), signature.len);
+    return ERR_OK;
 }
 
 static struct span keep(struct buf *kept, struct span s)

@@ -69,8 +69,10 @@ void enclave_free(struct enclave *e)
     if (!e)
         return;
     rsa_key_free(e->key);
+    rsa_key_free(e->next_key);
     buf_clear(&e->document);
     buf_clear(&e->key_arn);
+    secret_clear(&e->held_bytes);
     wipe(e, sizeof *e);
     free(e);
 }
@@ -82,11 +84,74 @@ void enclave_key_set(struct enclave *e, struct rsa_key *take)
     buf_reset(&e->document); /* it names the key before */
 }
 
+void enclave_key_next(struct enclave *e, struct rsa_key *take)
+{
+    rsa_key_free(e->next_key);
+    e->next_key = take;
+}
+
+bool enclave_has_next_key(const struct enclave *e)
+{
+    return e->next_key != NULL;
+}
+
 bool document_is_good(const struct enclave *e, uint64_t mono_ns)
 {
     uint64_t max_ns = (uint64_t)e->set.document_max_age_ms * MONO_NS_PER_MS;
 
     return e->document.len > 0 && mono_ns - e->document_born_ns < max_ns;
+}
+
+bool enclave_document_age_ns(const struct enclave *e, uint64_t mono_ns, uint64_t *age_ns)
+{
+    *age_ns = e->document.len ? mono_ns - e->document_born_ns : 0;
+    return document_is_good(e, mono_ns);
+}
+
+/* Append to the secret and give the view. */
+static struct span put(struct secret *all, size_t *at, struct span s)
+{
+    struct span view = span_of(all->ptr + *at, s.len);
+
+    if (s.len)
+        memcpy(all->ptr + *at, s.ptr, s.len);
+    *at += s.len;
+    return view;
+}
+
+enum err enclave_credentials_set(struct enclave *e, const struct sigv4_credentials *c,
+                                 int64_t expire_s)
+{
+    struct secret all;
+    size_t at = 0;
+
+    if (c->access_key_id.len == 0 || c->secret_access_key.len == 0 ||
+        !credential_is_clean(c->access_key_id) || !credential_is_clean(c->secret_access_key) ||
+        !credential_is_clean(c->session_token))
+        return ERR_MALFORMED;
+    enum err r =
+        secret_new(c->access_key_id.len + c->secret_access_key.len + c->session_token.len, &all);
+    if (r != ERR_OK)
+        return r;
+    e->held.access_key_id = put(&all, &at, c->access_key_id);
+    e->held.secret_access_key = put(&all, &at, c->secret_access_key);
+    e->held.session_token = put(&all, &at, c->session_token);
+    secret_clear(&e->held_bytes); /* calls under way have signed already */
+    e->held_bytes = all;
+    e->held_until_s = expire_s;
+    return ERR_OK;
+}
+
+const struct sigv4_credentials *enclave_credentials(const struct enclave *e, int64_t wall_s)
+{
+    bool is_over = e->held_until_s && wall_s >= e->held_until_s;
+
+    return e->held_bytes.len && !is_over ? &e->held : NULL;
+}
+
+int64_t enclave_credentials_expire_s(const struct enclave *e)
+{
+    return e->held_bytes.len ? e->held_until_s : 0;
 }
 
 struct span key_to_ask(const struct enclave *e)
@@ -122,13 +187,13 @@ enum err enclave_document_begin(struct enclave *e, struct enclave_time now,
         return ERR_NOMEM;
     job->request = BUF_INIT(NSM_REQUEST_MAX);
     job->response = BUF_INIT(NSM_RESPONSE_MAX);
-    job->key = rsa_key_ref(e->key);
+    job->key = rsa_key_ref(e->next_key ? e->next_key : e->key);
     job->root_der = e->set.root_der;
     job->nsm_unsigned = e->set.nsm_unsigned;
     job->now_s = now.wall_s;
     job->result = ERR_INTERNAL;
     /* Nothing that a caller chose goes into the document that KMS trusts. */
-    const struct nsm_request ask = { .op = NSM_ATTESTATION, .public_key = rsa_key_spki(e->key) };
+    const struct nsm_request ask = { .op = NSM_ATTESTATION, .public_key = rsa_key_spki(job->key) };
     enum err r = nsm_request_write(&ask, &job->request);
     if (r != ERR_OK) {
         job_free(job);
@@ -173,6 +238,10 @@ void enclave_document_end(struct enclave *e, struct enclave_document_job *job,
                           struct enclave_time now)
 {
     e->job_runs = false;
+    if (job->result == ERR_OK && job->key == e->next_key) {
+        enclave_key_set(e, e->next_key);
+        e->next_key = NULL;
+    }
     if (job->result == ERR_OK && job->key == e->key) {
         buf_reset(&e->document);
         if (buf_append(&e->document, job->document) == ERR_OK) {

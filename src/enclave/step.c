@@ -6,13 +6,18 @@
 
 enum { STEP_NS_PER_MS = 1000000 };
 
+void enclave_id_next(struct enclave *e, char out[static ENCLAVE_ID_BYTES])
+{
+    snprintf(out, ENCLAVE_ID_BYTES, "%08x-%08x", e->id_prefix, ++e->id_next);
+}
+
 enum err enclave_request_new(struct enclave *e, struct enclave_request **out)
 {
     struct enclave_request *rq = calloc(1, sizeof *rq);
 
     if (!rq)
         return ERR_NOMEM;
-    snprintf(rq->id, sizeof rq->id, "%08x-%08x", e->id_prefix, ++e->id_next);
+    enclave_id_next(e, rq->id);
     rq->request_max = e->set.request_max;
     rq->answer_max = e->set.request_max * ESCAPE_GROWTH + ANSWER_OVERHEAD_MAX;
     *out = rq;
@@ -41,7 +46,9 @@ static const char *op_name(const struct enclave_request *rq)
         [PROTO_ENCRYPT] = "encrypt", [PROTO_DECRYPT] = "decrypt", [PROTO_ATTEST] = "attest"
     };
 
-    return rq->is_parsed ? names[rq->asked.op] : "?";
+    if (rq->is_parsed)
+        return names[rq->asked.op];
+    return rq->input.has_op ? names[rq->input.op] : "?";
 }
 
 struct enclave_summary enclave_request_summary(const struct enclave_request *rq)
@@ -55,6 +62,28 @@ struct enclave_summary enclave_request_summary(const struct enclave_request *rq)
         .kms_request_id = rq->kms_request_id,
         .kms_tries = rq->tries,
         .request_bytes = rq->request_bytes,
+    };
+}
+
+struct enclave_result enclave_request_result(const struct enclave_request *rq)
+{
+    return (struct enclave_result){
+        .signature = SPAN_ARRAY(rq->made_signature),
+        .ciphertext_blob_b64 = rq->new_blob_b64,
+        .key_id = rq->key_id,
+    };
+}
+
+struct proto_error enclave_request_failure(const struct enclave_request *rq)
+{
+    return (struct proto_error){
+        .error = rq->failure.error,
+        .code = rq->failure.code,
+        .detail = span_str(rq->failure.detail),
+        .kms_type = rq->kms_type,
+        .kms_message = rq->kms_message,
+        .kms_request_id = rq->kms_request_id,
+        .hint = rq->failure.hint,
     };
 }
 
@@ -79,21 +108,15 @@ void step_answer(const struct step *s)
 void step_fail(const struct step *s, struct failure f)
 {
     struct enclave_request *rq = s->rq;
-    const struct proto_error e = {
-        .error = f.error,
-        .code = f.code,
-        .detail = span_str(f.detail),
-        .kms_type = rq->kms_type,
-        .kms_message = rq->kms_message,
-        .kms_request_id = rq->kms_request_id,
-        .hint = f.hint,
-    };
 
     rq->failure = f;
     buf_clear(&rq->answer);
-    rq->answer.max = rq->answer_max;
-    if (proto_error_write(&rq->answer, &e, span_str(rq->id)) != ERR_OK)
-        buf_clear(&rq->answer); /* no memory even for this: the shell just closes */
+    if (rq->input.form == ENCLAVE_SEED) {
+        const struct proto_error e = enclave_request_failure(rq);
+        rq->answer.max = rq->answer_max;
+        if (proto_error_write(&rq->answer, &e, span_str(rq->id)) != ERR_OK)
+            buf_clear(&rq->answer); /* no memory even for this: the shell just closes */
+    }
     step_answer(s);
 }
 
@@ -167,8 +190,17 @@ static void on_received(const struct step *s, const struct enclave_event *ev)
     struct enclave_request *rq = s->rq;
 
     rq->in = buf_take(ev->received);
-    rq->request_bytes = rq->in.len;
-    if (rq->in.len > s->e->set.request_max) {
+    enum err r = ev->input ? request_input(rq, ev->input) : ERR_OK;
+    if (r != ERR_OK) {
+        step_fail(s,
+                  r == ERR_LIMIT
+                      ? (struct failure){ .error = "a header is longer than what it holds can be",
+                                          .code = "invalid_base64" }
+                      : (struct failure){ .error = "Service is out of memory", .code = "busy" });
+        return;
+    }
+    rq->request_bytes = rq->in.len - rq->input.from;
+    if (rq->request_bytes > s->e->set.request_max) {
         too_large(s);
         return;
     }
@@ -182,6 +214,8 @@ static void on_received(const struct step *s, const struct enclave_event *ev)
 
 static void on_not_received(const struct step *s, const struct enclave_event *ev)
 {
+    if (ev->input)
+        s->rq->input.form = ev->input->form;
     switch (ev->refusal) {
     case ENCLAVE_TOO_LARGE:
         too_large(s);
@@ -243,7 +277,10 @@ static void on_nsm(const struct step *s, const struct enclave_event *ev)
         return;
     }
     rq->answer.max = rq->answer_max;
-    if (proto_attest_answer_write(&rq->answer, rs.data, span_str(rq->id)) != ERR_OK) {
+    r = rq->input.form == ENCLAVE_BINARY
+            ? buf_append(&rq->answer, rs.data)
+            : proto_attest_answer_write(&rq->answer, rs.data, span_str(rq->id));
+    if (r != ERR_OK) {
         step_fail(s, (struct failure){ .error = key_error(rq), .code = "busy" });
         return;
     }

@@ -11,6 +11,15 @@ static enum kms_op kms_op_of(const struct enclave_request *rq)
     return rq->asked.op == PROTO_DECRYPT ? KMS_DECRYPT : KMS_GENERATE_DATA_KEY;
 }
 
+/* Its own, its batch's, or those that the service holds now. */
+static const struct sigv4_credentials *credentials_of(const struct step *s)
+{
+    if (s->rq->asked.has_credentials)
+        return &s->rq->cred;
+    return s->rq->input.credentials ? s->rq->input.credentials
+                                    : enclave_credentials(s->e, s->now.wall_s);
+}
+
 /* `not_before_ns` 0 means now. The signature's time is now's: a pause is far below the skew that
  * KMS allows. */
 void step_call_kms(const struct step *s, uint64_t not_before_ns)
@@ -24,13 +33,23 @@ void step_call_kms(const struct step *s, uint64_t not_before_ns)
         .document = buf_view(&e->document),
     };
     const struct kms_endpoint ep = { .host = e->set.host, .region = e->set.region };
+    const struct sigv4_credentials *cred = credentials_of(s);
 
+    if (!cred) {
+        step_fail(s, (struct failure){
+                         .error = key_error(rq),
+                         .code = "no_credentials",
+                         .detail = "the service holds no AWS credentials, or they have expired",
+                         .hint = "PUT /v1/credentials (nitroseal gateway does), or send some along",
+                     });
+        return;
+    }
     rsa_key_free(rq->key);
     rq->key = rsa_key_ref(e->key);
     rq->document_number = e->document_number;
     buf_reset(&rq->out);
     rq->out.max = ANSWER_OVERHEAD_MAX;
-    enum err r = kms_request_write(e->cx, &call, &ep, &rq->cred, s->now.wall_s, &rq->out);
+    enum err r = kms_request_write(e->cx, &call, &ep, cred, s->now.wall_s, &rq->out);
     stack_wipe(); /* a signing key has just been derived */
     if (r != ERR_OK) {
         step_fail(s, (struct failure){ .error = key_error(rq),

@@ -29,8 +29,10 @@ enum err proto_encrypt_answer_write(struct buf *out, struct json_str message, st
 
     json_out_object(&w);
     put_text(&w, "operation", SPAN_LIT("encrypt"));
-    json_out_key(&w, "plaintext");
-    json_out_raw_string(&w, message);
+    if (json_str_is_set(message)) {
+        json_out_key(&w, "plaintext");
+        json_out_raw_string(&w, message);
+    }
     put_base64(&w, "encrypted", encrypted);
     put_base64(&w, "signature", signature);
     put_text(&w, "ciphertext_blob", ciphertext_blob_b64);

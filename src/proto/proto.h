@@ -13,6 +13,7 @@ enum proto_op { PROTO_ENCRYPT, PROTO_DECRYPT, PROTO_ATTEST };
 
 struct proto_request { /* views into the request's bytes */
     enum proto_op op;
+    bool has_credentials;
     struct json_str access_key_id, secret_access_key,
         session_token;       /* token: absent or empty for long-term keys */
     struct json_str message; /* encrypt */
@@ -24,6 +25,16 @@ struct proto_request { /* views into the request's bytes */
  * or "invalid JSON"; ERR_UNSUPPORTED: unknown operation. */
 MUST_USE enum err proto_request_parse(struct span in, struct proto_request *out, struct why *why);
 
+/* What the transport has said already: the HTTP API's paths name the operation, and the service may
+ * hold credentials. */
+struct proto_given {
+    bool has_op; /* a member `operation` may then be left out and must not differ (ERR_MALFORMED) */
+    enum proto_op op;
+    bool has_credentials; /* member `credentials` may be left out, not parts of it */
+};
+MUST_USE enum err proto_request_parse_given(struct span in, const struct proto_given *given,
+                                            struct proto_request *out, struct why *why);
+
 struct proto_error {
     const char *error;  /* the seed's text, or ours for what it did not handle */
     const char *code;   /* stable, lower_snake_case */
@@ -32,7 +43,7 @@ struct proto_error {
     const char *hint;                                  /* what to do next, or NULL */
 };
 
-/* Service side. Appended as one object. */
+/* Service side. Appended as one object. `message` JSON_STR_NONE: `plaintext` is left out. */
 MUST_USE enum err proto_encrypt_answer_write(struct buf *out, struct json_str message,
                                              struct span encrypted, struct span signature,
                                              struct span ciphertext_blob_b64, struct span key_id,

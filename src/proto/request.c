@@ -113,12 +113,25 @@ static const char *first_missing(struct proto_request *rq, const struct member *
     return NULL;
 }
 
-enum err proto_request_parse(struct span in, struct proto_request *out, struct why *why)
+static const char *check_members(struct proto_request *rq, const struct proto_given *given)
 {
-    struct proto_request rq = { .op = PROTO_ENCRYPT };
+    const char *missing = NULL;
+
+    if (rq->op == PROTO_ATTEST)
+        return first_missing(rq, top, N_TOP);
+    if (!rq->has_credentials && !given->has_credentials)
+        return "member 'credentials' is missing";
+    if (rq->has_credentials)
+        missing = first_missing(rq, credentials, N_CREDENTIALS);
+    return missing ? missing : first_missing(rq, top, N_TOP);
+}
+
+enum err proto_request_parse_given(struct span in, const struct proto_given *given,
+                                   struct proto_request *out, struct why *why)
+{
+    struct proto_request rq = { .op = given->has_op ? given->op : PROTO_ENCRYPT };
     struct json_in j = json_in_init(in);
     struct json_str name, operation = JSON_STR_NONE;
-    bool has_credentials = false;
 
     if (json_in_peek(&j) != JSON_KIND_OBJECT && json_in_peek(&j) != JSON_KIND_NONE)
         return why_fail(why, ERR_MALFORMED, "invalid JSON: not an object", 0);
@@ -126,7 +139,7 @@ enum err proto_request_parse(struct span in, struct proto_request *out, struct w
         if (json_str_is(name, "operation")) {
             take_operation(&j, &operation);
         } else if (json_str_is(name, "credentials")) {
-            has_credentials = true;
+            rq.has_credentials = true;
             take_credentials(&j, &rq);
         } else {
             take_member(&j, name, top, N_TOP, &rq);
@@ -135,18 +148,24 @@ enum err proto_request_parse(struct span in, struct proto_request *out, struct w
     enum err r = json_in_end(&j);
     if (r != ERR_OK)
         return why_fail(why, r, sentence(&j), j.pos);
-    if (!operation_of(operation, &rq.op))
+    if ((!given->has_op || json_str_is_set(operation)) && !operation_of(operation, &rq.op))
         return why_fail(why, ERR_UNSUPPORTED,
                         "unknown operation: 'encrypt', 'decrypt' and 'attest' are known", 0);
-    if (!has_credentials && rq.op != PROTO_ATTEST)
-        return why_fail(why, ERR_MALFORMED, "member 'credentials' is missing", 0);
-    const char *missing = first_missing(&rq, credentials, N_CREDENTIALS);
-    if (!missing)
-        missing = first_missing(&rq, top, N_TOP);
+    if (given->has_op && rq.op != given->op)
+        return why_fail(why, ERR_MALFORMED, "member 'operation' names another one than the path",
+                        0);
+    const char *missing = check_members(&rq, given);
     if (missing)
         return why_fail(why, ERR_MALFORMED, missing, 0);
     *out = rq;
     return ERR_OK;
+}
+
+enum err proto_request_parse(struct span in, struct proto_request *out, struct why *why)
+{
+    const struct proto_given nothing = { .has_op = false };
+
+    return proto_request_parse_given(in, &nothing, out, why);
 }
 
 static void write_credentials(struct json_out *w, const struct proto_credentials *cred)

@@ -93,6 +93,39 @@ static void parse_row(void **state)
     t_free(in);
 }
 
+/* What the transport says need not be said again, and must not be contradicted. */
+static void given(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *what; /* NULL: good */
+        bool has_op, has_credentials;
+    } rows_given[] = {
+        { "{\"message\":\"m\"}", NULL, true, true },
+        { "{\"message\":\"m\",\"operation\":\"encrypt\"}", NULL, true, true },
+        { "{\"message\":\"m\",\"operation\":\"attest\"}",
+          "member 'operation' names another one than the path", true, true },
+        { "{\"message\":\"m\"}", "member 'credentials' is missing", true, false },
+        { "{\"message\":\"m\",\"credentials\":{\"access_key_id\":\"a\"}}",
+          "member 'secret_access_key' is missing", true, true },
+        { "{}", "member 'message' is missing", true, true },
+        { "{\"operation\":\"attest\",\"nonce\":\"AA==\"}", NULL, false, true },
+    };
+
+    for (size_t i = 0; i < sizeof rows_given / sizeof rows_given[0]; i++) {
+        const struct proto_given g = { rows_given[i].has_op, PROTO_ENCRYPT,
+                                       rows_given[i].has_credentials };
+        struct span in = t_copy(span_str(rows_given[i].json));
+        struct proto_request rq;
+        struct why why = { 0 };
+        enum err r = proto_request_parse_given(in, &g, &rq, &why);
+        if (rows_given[i].what)
+            assert_string_equal(why.what, rows_given[i].what);
+        assert_int_equal(r, rows_given[i].what ? ERR_MALFORMED : ERR_OK);
+        t_free(in);
+    }
+}
+
 /* No beginning of a good request is a request. */
 static void truncations(void **state)
 {
@@ -139,7 +172,7 @@ static void round_trips(void **state)
 int main(void)
 {
     enum { N = sizeof rows / sizeof rows[0] };
-    struct CMUnitTest tests[N + 2];
+    struct CMUnitTest tests[N + 3];
 
     for (size_t i = 0; i < N; i++) {
         union {
@@ -150,5 +183,6 @@ int main(void)
     }
     tests[N] = (struct CMUnitTest){ "truncations", truncations, NULL, NULL, NULL };
     tests[N + 1] = (struct CMUnitTest){ "round trips", round_trips, NULL, NULL, NULL };
-    return _cmocka_run_group_tests("proto_request", tests, N + 2, NULL, NULL);
+    tests[N + 2] = (struct CMUnitTest){ "given", given, NULL, NULL, NULL };
+    return _cmocka_run_group_tests("proto_request", tests, N + 3, NULL, NULL);
 }
