@@ -291,6 +291,13 @@ struct buf *conn_in(struct conn *c)
     return &c->in;
 }
 
+void conn_set_in_max(struct conn *c, size_t max)
+{
+    c->in.max = max > c->in.len ? max : c->in.len;
+    if (!c->closing)
+        conn_turn_soon(c); /* to watch for what there is room for */
+}
+
 void conn_resume(struct conn *c)
 {
     if (c->closing)

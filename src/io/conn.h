@@ -45,6 +45,8 @@ void conn_set_arg(struct conn *c, const struct conn_events *events, void *arg);
 /* ERR_TIMEOUT closes the conn at that time; 0: none. Replaces the one for connecting. */
 void conn_set_deadline(struct conn *c, uint64_t deadline_ns);
 struct buf *conn_in(struct conn *c); /* the owner consumes from it */
+/* Another maximum for conn_in(), as the owner knows what is to come; never below what is there. */
+void conn_set_in_max(struct conn *c, size_t max);
 /* Call after consuming from conn_in() outside the data callback, so that reading goes on. */
 void conn_resume(struct conn *c);
 /* Queue bytes; the buf is taken (and left empty). ERR_IO once closing or finishing, ERR_NOMEM; the

@@ -1,6 +1,7 @@
 #include "io/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -189,4 +190,25 @@ enum err process_harden(void)
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);
     return ERR_OK;
+}
+
+int memory_open(void)
+{
+    return open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
+/* The second number is resident pages. */
+uint64_t memory_resident(int fd)
+{
+    char text[128];
+    uint64_t pages = 0;
+
+    if (fd < 0 || lseek(fd, 0, SEEK_SET) != 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof text);
+    struct span rest = span_of(text, n > 0 ? (size_t)n : 0);
+    (void)span_cut(&rest, ' ');
+    return span_to_u64(span_cut(&rest, ' '), UINT64_MAX >> 16, &pages) == ERR_OK
+               ? pages * (uint64_t)sysconf(_SC_PAGESIZE)
+               : 0;
 }

@@ -34,6 +34,11 @@ MUST_USE enum err fd_write_all(int fd, struct span s, uint64_t deadline_ns, stru
  * 077, few malloc arenas, large blocks given back to the system. ERR_IO. */
 MUST_USE enum err process_harden(void);
 
+/* This process's resident memory in bytes, to be asked again and again: /proc/self/statm, opened
+ * before the process gives up opening files. -1 and 0 where there is none. */
+int memory_open(void);
+uint64_t memory_resident(int fd);
+
 /* Append a whole file, regular or not, up to the buf's maximum; as before on failure. ERR_IO (errno
  * text in why), ERR_LIMIT, ERR_NOMEM. */
 MUST_USE enum err file_read(const char *path, struct buf *out, struct why *why);

@@ -348,9 +348,28 @@ static void harden(void **state)
 
 #define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
 
+static void memory(void **state)
+{
+    (void)state;
+    int fd = memory_open();
+
+    assert_true(fd >= 0);
+    uint64_t before = memory_resident(fd);
+    assert_true(before > 65536);
+    enum { MORE = 32 << 20 };
+    char *p = malloc(MORE);
+    assert_non_null(p);
+    memset(p, 1, MORE);
+    assert_true(memory_resident(fd) > before + MORE / 2); /* the same descriptor, again */
+    free(p);
+    fd_close(&fd);
+    assert_int_equal(memory_resident(fd), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory),
         cmocka_unit_test(clocks_advance),
         cmocka_unit_test(errno_texts),
         cmocka_unit_test(fd_close_twice),

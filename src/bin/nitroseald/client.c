@@ -1,14 +1,16 @@
-/* client.c - one client's connection: read to its end within a time, answer, linger, close. */
+/* client.c - one connection: which protocol its first byte means, its memory, its time, its end. */
 #include "bin/nitroseald/service.h"
 
 #include <stdlib.h>
 
 enum {
     LINGER_MS = 5000,            /* for a client that still sends when it is refused */
+    OVER_MS = 1000,              /* for the first byte of a connection that is refused anyway */
+    STOP_READ_MS = 1000,         /* for the rest of a request that has begun */
     DISCARD_MAX_BYTES = 1 << 26, /* of what it sends meanwhile */
 };
 
-static void count(struct client *cl, size_t bytes)
+void client_count(struct client *cl, size_t bytes)
 {
     cl->s->buffered += bytes - cl->counted;
     cl->counted = bytes;
@@ -20,35 +22,32 @@ void client_free(struct client *cl)
 {
     struct service *s = cl->s;
 
-    count(cl, 0);
+    client_count(cl, 0);
     service_served(s, cl->largest);
     *cl->link = cl->next;
     if (cl->next)
         cl->next->link = cl->link;
-    enclave_request_free(cl->rq);
-    buf_clear(&cl->nsm.answer);
+    http_call_free(cl->call);
     loop_timer_free(cl->timer);
     free(cl);
     service_client_gone(s);
 }
 
-static void begin_request(struct client *cl, const struct enclave_event *ev)
+void client_settle(struct client *cl)
 {
-    loop_timer_disarm(cl->timer);
-    if (enclave_request_new(cl->s->enclave, &cl->rq) != ERR_OK) {
-        conn_close(cl->conn);
-        return;
-    }
-    cl->phase = CLIENT_RUNNING;
-    cl->s->running++;
-    client_step(cl, ev);
+    if (!cl->conn && cl->tasks == 0)
+        client_free(cl);
 }
 
-void client_refuse(struct client *cl, enum enclave_refusal why)
+/* Moving a timer costs more than to look at the clock when it fires: it is only ever armed earlier.
+ */
+void client_set_deadline(struct client *cl, uint64_t at_ns)
 {
-    const struct enclave_event ev = { .kind = ENCLAVE_NOT_RECEIVED, .refusal = why };
-
-    begin_request(cl, &ev);
+    cl->deadline_ns = at_ns;
+    if (at_ns == 0 || (cl->armed_ns != 0 && cl->armed_ns <= at_ns))
+        return;
+    cl->armed_ns = at_ns;
+    loop_timer_arm(cl->timer, at_ns);
 }
 
 static void discard(struct client *cl)
@@ -61,40 +60,78 @@ static void discard(struct client *cl)
         conn_close(cl->conn);
 }
 
+/* The peer may still be sending, and would not see the answer if we closed on it: on Unix sockets
+ * unread bytes turn a close into a reset. So what comes is read and dropped for a while. */
+void client_leave(struct client *cl)
+{
+    uint64_t ms = cl->has_eof ? cl->s->set->write_ms : LINGER_MS;
+
+    cl->phase = CLIENT_LEAVING;
+    client_count(cl, 0);
+    client_set_deadline(cl, 0);
+    conn_set_deadline(cl->conn, clock_mono_ns() + ms * NS_PER_MS);
+    conn_finish(cl->conn);
+    if (!cl->has_eof) {
+        discard(cl);
+        conn_resume(cl->conn);
+    }
+}
+
+/* Methods are in capitals; a JSON text begins otherwise, and so does everything that the seed's
+ * clients could have sent by mistake. */
+static void tell_kind(struct client *cl)
+{
+    uint8_t first = conn_in(cl->conn)->ptr[0];
+    bool is_over = cl->kind == CLIENT_OVER;
+
+    cl->kind = first >= 'A' && first <= 'Z' ? CLIENT_HTTP : CLIENT_SEED;
+    if (!is_over)
+        return;
+    cl->s->metrics.refused++;
+    if (cl->kind == CLIENT_HTTP)
+        http_refuse(cl, "busy", "Service is busy", "too many connections at one time");
+    else
+        seed_refuse(cl, ENCLAVE_BUSY);
+}
+
 static void on_data(struct conn *c, void *arg)
 {
     struct client *cl = arg;
-    struct service *s = cl->s;
-    size_t len = conn_in(c)->len;
+    (void)c;
 
     if (cl->phase == CLIENT_LEAVING) {
         discard(cl);
         return;
     }
-    if (cl->phase != CLIENT_READING)
+    if (cl->kind < CLIENT_SEED)
+        tell_kind(cl);
+    if (cl->phase == CLIENT_LEAVING || !cl->conn)
         return;
-    count(cl, len);
-    if (len > s->set->request_max)
-        client_refuse(cl, ENCLAVE_TOO_LARGE);
-    else if (s->buffered > s->set->buffered_max)
-        client_refuse(cl, ENCLAVE_BUSY);
+    if (cl->kind == CLIENT_HTTP)
+        http_data(cl);
+    else
+        seed_data(cl);
 }
 
 static void on_eof(struct conn *c, void *arg)
 {
     struct client *cl = arg;
+    (void)c;
 
     cl->has_eof = true;
-    if (cl->phase != CLIENT_READING)
-        return;
-    if (cl->s->running >= cl->s->set->connections_max) {
-        client_refuse(cl, ENCLAVE_BUSY);
-        return;
-    }
-    struct buf received = buf_take(conn_in(c));
-    const struct enclave_event ev = { .kind = ENCLAVE_RECEIVED, .received = &received };
-    begin_request(cl, &ev);
-    buf_clear(&received);
+    if (cl->phase != CLIENT_LEAVING && cl->kind == CLIENT_HTTP)
+        http_eof(cl);
+    else if (cl->phase == CLIENT_READING && cl->kind != CLIENT_HTTP)
+        seed_eof(cl);
+}
+
+static void on_drained(struct conn *c, void *arg)
+{
+    struct client *cl = arg;
+    (void)c;
+
+    if (cl->kind == CLIENT_HTTP && cl->phase != CLIENT_LEAVING)
+        http_drained(cl);
 }
 
 static void on_closed(struct conn *c, void *arg, enum err r, const struct why *why)
@@ -106,27 +143,41 @@ static void on_closed(struct conn *c, void *arg, enum err r, const struct why *w
     if (r != ERR_OK && cl->phase != CLIENT_READING)
         log_event(LOG_DEBUG, "client gone", LOG_STR("error", err_name(r)),
                   LOG_STR("why", why && why->what ? why->what : ""));
-    if (cl->phase != CLIENT_RUNNING)
-        client_free(cl);
+    client_settle(cl);
 }
 
 static const struct conn_events client_events = {
     .data = on_data,
     .eof = on_eof,
+    .drained = on_drained,
     .closed = on_closed,
 };
+
+static void time_is_over(struct client *cl)
+{
+    if (cl->kind == CLIENT_HTTP)
+        http_timeout(cl);
+    else if (cl->kind == CLIENT_OVER)
+        seed_refuse(cl, ENCLAVE_BUSY);
+    else
+        seed_refuse(cl, cl->s->is_stopping ? ENCLAVE_STOPPING : ENCLAVE_READ_TIMEOUT);
+}
 
 static void on_timer(void *arg)
 {
     struct client *cl = arg;
 
-    if (cl->phase == CLIENT_READING)
-        client_refuse(cl, cl->s->is_stopping ? ENCLAVE_STOPPING : ENCLAVE_READ_TIMEOUT);
-    else if (cl->phase == CLIENT_RUNNING)
-        client_pause_over(cl);
+    cl->armed_ns = 0;
+    if (cl->deadline_ns == 0 || cl->phase != CLIENT_READING || !cl->conn)
+        return;
+    if (clock_mono_ns() < cl->deadline_ns)
+        client_set_deadline(cl, cl->deadline_ns);
+    else
+        time_is_over(cl);
 }
 
-static struct client *client_new(struct service *s, struct conn *c)
+static struct client *client_new(struct service *s, struct conn *c, enum client_kind kind,
+                                 uint64_t ms)
 {
     struct client *cl = calloc(1, sizeof *cl);
 
@@ -137,77 +188,39 @@ static struct client *client_new(struct service *s, struct conn *c)
     }
     cl->s = s;
     cl->conn = c;
-    cl->born_ns = clock_mono_ns();
+    cl->kind = kind;
     cl->next = s->clients;
     cl->link = &s->clients;
     if (s->clients)
         s->clients->link = &cl->next;
     s->clients = cl;
     conn_set_arg(c, &client_events, cl);
+    client_set_deadline(cl, clock_mono_ns() + ms * NS_PER_MS);
     return cl;
 }
 
 void client_accepted(struct conn *c, void *service)
 {
     struct service *s = service;
-    struct client *cl = client_new(s, c);
 
-    if (cl)
-        loop_timer_arm(cl->timer, cl->born_ns + s->set->read_ms * NS_PER_MS);
+    s->metrics.connections++;
+    (void)client_new(s, c, CLIENT_NEW, s->set->read_ms);
 }
 
 void client_over(struct conn *c, void *service)
 {
-    struct client *cl = client_new(service, c);
-
-    if (cl)
-        client_refuse(cl, ENCLAVE_BUSY);
+    (void)client_new(service, c, CLIENT_OVER, OVER_MS);
 }
 
-static void log_answer(const struct client *cl, const struct enclave_action *a)
+void client_stop(struct client *cl)
 {
-    struct enclave_summary sum = enclave_request_summary(cl->rq);
-
-    log_event(
-        a->code ? LOG_WARN : LOG_DEBUG, "request", LOG_SPAN("id", sum.id), LOG_STR("op", sum.op),
-        LOG_STR("result", a->code ? a->code : "ok"),
-        LOG_STR("detail", sum.detail ? sum.detail : ""),
-        LOG_SPAN("kms_type", sum.kms_type.ptr ? sum.kms_type : SPAN_LIT("")),
-        LOG_SPAN("kms_request_id", sum.kms_request_id.ptr ? sum.kms_request_id : SPAN_LIT("")),
-        LOG_INT("kms_tries", sum.kms_tries), LOG_INT("request_bytes", sum.request_bytes),
-        LOG_INT("answer_bytes", a->answer->len),
-        LOG_INT("us", (clock_mono_ns() - cl->born_ns) / 1000));
-}
-
-/* The peer may still be sending, and would not see the answer if we closed on it: on Unix sockets
- * unread bytes turn a close into a reset. So what comes is read and dropped for a while. */
-static void leave(struct client *cl)
-{
-    uint64_t ms = cl->has_eof ? cl->s->set->write_ms : LINGER_MS;
-
-    conn_set_deadline(cl->conn, clock_mono_ns() + ms * NS_PER_MS);
-    conn_finish(cl->conn);
-    if (!cl->has_eof) {
-        discard(cl);
-        conn_resume(cl->conn);
-    }
-}
-
-void client_answer(struct client *cl, const struct enclave_action *a)
-{
-    log_answer(cl, a);
-    cl->phase = CLIENT_LEAVING;
-    cl->s->running--;
-    count(cl, 0);
-    if (!cl->conn) {
-        client_free(cl);
+    if (cl->phase != CLIENT_READING || !cl->conn)
         return;
-    }
-    bool is_sent = a->answer->len > 0 && conn_send(cl->conn, a->answer) == ERR_OK;
-    enclave_request_free(cl->rq);
-    cl->rq = NULL;
-    if (is_sent)
-        leave(cl);
-    else
+    if (cl->call || conn_in(cl->conn)->len > 0)
+        /* half of a request is here: a moment for the rest */
+        client_set_deadline(cl, clock_mono_ns() + STOP_READ_MS * NS_PER_MS);
+    else if (cl->kind == CLIENT_HTTP)
         conn_close(cl->conn);
+    else
+        seed_refuse(cl, ENCLAVE_STOPPING);
 }

@@ -4,6 +4,7 @@
 enum {
     NSM_MS = 5000,       /* one document; hardware takes some tens of milliseconds */
     KEY_RETRY_MS = 5000, /* when a new key could not be made */
+    DOCUMENT_RETRY_MS = 1000,
 };
 
 struct document_work { /* one at a time: the enclave sees to that */
@@ -24,14 +25,14 @@ static struct document_work document;
 static void tell_all(struct service *s, enum err r, const char *what)
 {
     const struct enclave_event ev = { .kind = ENCLAVE_DOCUMENT_DONE, .result = r, .what = what };
-    struct client *cl = s->awaiting;
+    struct task *t = s->awaiting;
 
     s->awaiting = NULL;
     s->awaiting_last = &s->awaiting;
-    while (cl) {
-        struct client *next = cl->next_awaiting;
-        client_step(cl, &ev);
-        cl = next;
+    while (t) {
+        struct task *next = t->next_awaiting;
+        task_step(t, &ev);
+        t = next;
     }
 }
 
@@ -42,17 +43,35 @@ static void run_document(struct crypto *cx, void *arg)
     keeper_run_job(cx, w->s->nsm, w->job);
 }
 
+/* Ahead of its end, so that no request has to wait for the NSM. */
+static void renew_in_time(struct service *s, enum err last)
+{
+    uint64_t ms = last == ERR_OK ? s->set->document_max_age_s * 1000 / 4 * 3 : DOCUMENT_RETRY_MS;
+
+    loop_timer_arm(s->renew, clock_mono_ns() + ms * NS_PER_MS);
+}
+
+static void begin_document(struct service *s);
+
 static void document_done(void *arg)
 {
     struct document_work *w = arg;
     struct service *s = w->s;
     enum err r = w->job->result;
     const char *what = w->job->why.what;
+    bool had_next = enclave_has_next_key(s->enclave);
 
     enclave_document_end(s->enclave, w->job, service_now(s));
     if (r != ERR_OK)
         log_event(LOG_ERROR, "no attestation document", LOG_STR("error", err_name(r)),
                   LOG_STR("why", what ? what : ""));
+    renew_in_time(s, r);
+    if (had_next && !enclave_has_next_key(s->enclave)) {
+        s->key_born_ns = clock_mono_ns();
+        log_event(LOG_INFO, "recipient key replaced", LOG_INT("bits", RSA_BITS_DEFAULT));
+    } else if (had_next && r == ERR_OK) {
+        begin_document(s); /* this one was still for the key before */
+    }
     tell_all(s, r, what);
 }
 
@@ -75,11 +94,11 @@ static void begin_document(struct service *s)
     tell_all(s, r, "service is busy");
 }
 
-void keeper_await_document(struct service *s, struct client *cl)
+void keeper_await_document(struct service *s, struct task *t)
 {
-    cl->next_awaiting = NULL;
-    *s->awaiting_last = cl;
-    s->awaiting_last = &cl->next_awaiting;
+    t->next_awaiting = NULL;
+    *s->awaiting_last = t;
+    s->awaiting_last = &t->next_awaiting;
     begin_document(s);
 }
 
@@ -100,10 +119,10 @@ static void key_done(void *arg)
         loop_timer_arm(s->rotate, now + KEY_RETRY_MS * NS_PER_MS);
         return;
     }
-    enclave_key_set(s->enclave, s->new_key);
+    enclave_key_next(s->enclave, s->new_key); /* takes over with its document */
     s->new_key = NULL;
     loop_timer_arm(s->rotate, now + s->set->key_max_age_s * NS_PER_S);
-    log_event(LOG_INFO, "recipient key replaced", LOG_INT("bits", RSA_BITS_DEFAULT));
+    begin_document(s);
 }
 
 static void on_rotate(void *arg)
@@ -115,11 +134,21 @@ static void on_rotate(void *arg)
         loop_timer_arm(s->rotate, clock_mono_ns() + KEY_RETRY_MS * NS_PER_MS);
 }
 
+static void on_renew(void *arg)
+{
+    begin_document(arg);
+}
+
 enum err keeper_start(struct service *s)
 {
     enum err r = loop_timer_new(s->loop, on_rotate, s, &s->rotate);
 
     if (r == ERR_OK)
-        loop_timer_arm(s->rotate, clock_mono_ns() + s->set->key_max_age_s * NS_PER_S);
-    return r;
+        r = loop_timer_new(s->loop, on_renew, s, &s->renew);
+    if (r != ERR_OK)
+        return r;
+    s->key_born_ns = clock_mono_ns();
+    loop_timer_arm(s->rotate, s->key_born_ns + s->set->key_max_age_s * NS_PER_S);
+    renew_in_time(s, ERR_OK);
+    return ERR_OK;
 }

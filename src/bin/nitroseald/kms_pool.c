@@ -27,8 +27,9 @@ struct kms_pool {
     struct kms_pool_options o;
     struct kept *all; /* the last used first: it is the least likely to be closed by the peer */
     unsigned conns, opening, waiting;
-    struct exchange *first, **last;
-    struct loop_timer *timer; /* the earliest deadline among those that wait */
+    struct kms_flow own;             /* of exchanges without one */
+    struct kms_flow *round, *behind; /* flows that wait: the next one, and the last */
+    struct loop_timer *timer;        /* the earliest deadline among those that wait */
 };
 
 static void pump(struct kms_pool *p);
@@ -51,29 +52,47 @@ static void push_kept(struct kept *k)
     p->all = k;
 }
 
-static void enqueue(struct kms_pool *p, struct exchange *x, bool first)
+static void join_round(struct kms_pool *p, struct kms_flow *f)
 {
-    p->waiting++;
-    if (first && p->first) {
-        x->next = p->first;
-        p->first = x;
-        return;
-    }
-    x->next = NULL;
-    *p->last = x;
-    p->last = &x->next;
+    f->next = NULL;
+    if (p->round)
+        p->behind->next = f;
+    else
+        p->round = f;
+    p->behind = f;
 }
 
+/* `first`: it has waited before, ahead of the others of its flow. */
+static void enqueue(struct kms_pool *p, struct exchange *x, bool first)
+{
+    struct kms_flow *f = x->flow;
+    bool was_empty = !f->first;
+
+    p->waiting++;
+    x->next = first ? f->first : NULL;
+    if (was_empty)
+        f->first = f->last = x;
+    else if (first)
+        f->first = x;
+    else
+        f->last = f->last->next = x;
+    if (was_empty)
+        join_round(p, f);
+}
+
+/* The first of the flow whose turn it is, which goes to the end of the round. */
 static struct exchange *dequeue(struct kms_pool *p)
 {
-    struct exchange *x = p->first;
+    struct kms_flow *f = p->round;
 
-    if (!x)
+    if (!f)
         return NULL;
+    struct exchange *x = f->first;
     p->waiting--;
-    p->first = x->next;
-    if (!p->first)
-        p->last = &p->first;
+    p->round = f->next;
+    f->first = x->next;
+    if (f->first)
+        join_round(p, f);
     return x;
 }
 
@@ -81,9 +100,10 @@ static void arm_timer(struct kms_pool *p)
 {
     uint64_t earliest = 0;
 
-    for (const struct exchange *x = p->first; x; x = x->next)
-        if (earliest == 0 || x->deadline_ns < earliest)
-            earliest = x->deadline_ns;
+    for (const struct kms_flow *f = p->round; f; f = f->next)
+        for (const struct exchange *x = f->first; x; x = x->next)
+            if (earliest == 0 || x->deadline_ns < earliest)
+                earliest = x->deadline_ns;
     if (earliest)
         loop_timer_arm(p->timer, earliest);
     else
@@ -95,14 +115,10 @@ static void on_timer(void *arg)
 {
     struct kms_pool *p = arg;
     uint64_t now = loop_now_ns(p->loop);
-    struct exchange *over = NULL, *stay = p->first;
+    struct exchange *over = NULL;
 
-    p->first = NULL;
-    p->last = &p->first;
-    p->waiting = 0;
-    while (stay) {
-        struct exchange *x = stay;
-        stay = x->next;
+    for (unsigned n = p->waiting; n > 0; n--) { /* once around: order within a flow stays */
+        struct exchange *x = dequeue(p);
         if (x->deadline_ns > now) {
             enqueue(p, x, false);
             continue;
@@ -332,7 +348,7 @@ static void pump(struct kms_pool *p)
 {
     struct kept *k;
 
-    while (p->first && (k = find_idle(p)))
+    while (p->round && (k = find_idle(p)))
         send_on(k, dequeue(p));
     while (p->waiting > p->opening && p->opening < OPENING_MAX && p->conns < p->o.conns_max)
         if (!open_one(p))
@@ -344,9 +360,11 @@ enum err kms_pool_call(struct kms_pool *p, struct exchange *x)
     if (p->waiting >= p->o.waiting_max)
         return ERR_LIMIT;
     x->stale = 0;
+    if (!x->flow)
+        x->flow = &p->own;
     enqueue(p, x, false);
     pump(p);
-    if (p->first) /* it waits: nothing ahead of it was served either */
+    if (p->round) /* it waits, or another does */
         arm_timer(p);
     return ERR_OK;
 }
@@ -354,6 +372,11 @@ enum err kms_pool_call(struct kms_pool *p, struct exchange *x)
 unsigned kms_pool_conns(const struct kms_pool *p)
 {
     return p->conns;
+}
+
+unsigned kms_pool_waiting(const struct kms_pool *p)
+{
+    return p->waiting;
 }
 
 enum err kms_pool_new(struct loop *l, const struct kms_pool_options *o, struct kms_pool **out)
@@ -364,7 +387,6 @@ enum err kms_pool_new(struct loop *l, const struct kms_pool_options *o, struct k
         return ERR_NOMEM;
     p->loop = l;
     p->o = *o;
-    p->last = &p->first;
     enum err r = loop_timer_new(l, on_timer, p, &p->timer);
     if (r != ERR_OK) {
         free(p);

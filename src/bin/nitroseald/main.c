@@ -136,11 +136,11 @@ static int make_shell(struct service *s, struct tls_ctx *tls)
         .tls = tls,
         .server_name = (const char *)set->server_name.ptr,
         .conns_max = (unsigned)set->kms_connections,
-        .waiting_max = (unsigned)set->connections_max,
+        .waiting_max = (unsigned)set->running_max,
         .connect_ms = KMS_CONNECT_MS,
         .idle_ms = (uint32_t)set->kms_idle_ms,
     };
-    unsigned queue_max = (unsigned)set->connections_max + WORK_SPARE;
+    unsigned queue_max = (unsigned)set->running_max + WORK_SPARE;
 
     if (kms_pool_new(s->loop, &po, &s->kms) != ERR_OK ||
         work_pool_new(s->loop, (unsigned)set->workers, queue_max, &s->work) != ERR_OK)
@@ -217,7 +217,10 @@ int main(int argc, char **argv)
 {
     uint64_t start_ns = clock_mono_ns();
     struct settings set;
-    struct service s = { .set = &set };
+    static struct service s; /* its counters are too large for a stack */
+
+    s.set = &set;
+    s.memory_fd = -1;
 
     int status = settings_parse(argc, argv, &set);
     if (status >= 0)
@@ -229,6 +232,7 @@ int main(int argc, char **argv)
         return fail(EXIT_GENERAL, "cannot start", "process", NULL);
     }
     service_tune_memory();
+    s.memory_fd = memory_open();
     status = run(&s, start_ns);
     if (status == 0)
         log_event(LOG_INFO, "stopped", LOG_INT("status", status));

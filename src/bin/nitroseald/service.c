@@ -4,9 +4,9 @@
 #include <signal.h>
 
 enum {
-    STOP_MS = 12000, /* longer than KMS's deadline: what runs can end */
-    STOP_READ_MS = 1000,
-    DRIFT_STEP_S = 5, /* of a change worth a line */
+    FIRST_IN_MAX = 16384, /* of a connection, before its protocol is known */
+    STOP_MS = 12000,      /* longer than KMS's deadline: what runs can end */
+    DRIFT_STEP_S = 5,     /* of a change worth a line */
     TRIM_FROM_BYTES = 256 * 1024,
     TRIM_AFTER_MS = 1000, /* the last of them */
     TRIM_NEVER_BYTES = 1 << 30,
@@ -63,10 +63,15 @@ void service_served(struct service *s, size_t bytes)
         loop_timer_arm(s->trim, clock_mono_ns() + TRIM_AFTER_MS * NS_PER_MS);
 }
 
+bool service_is_full(const struct service *s)
+{
+    return s->running >= s->set->running_max;
+}
+
 enum err service_start(struct service *s, struct why *why)
 {
     const struct listener_options o = {
-        .conn = { .in_max = (size_t)s->set->request_max + 1 },
+        .conn = { .in_max = FIRST_IN_MAX },
         .max = (unsigned)s->set->connections_max,
         .accepted = client_accepted,
         .over = client_over,
@@ -100,10 +105,7 @@ void service_stop(struct service *s)
     loop_timer_arm(s->stop_timer, clock_mono_ns() + STOP_MS * NS_PER_MS);
     for (struct client *cl = s->clients, *next; cl; cl = next) {
         next = cl->next;
-        if (cl->phase == CLIENT_READING && cl->counted == 0)
-            client_refuse(cl, ENCLAVE_STOPPING);
-        else if (cl->phase == CLIENT_READING) /* half of it is here: a moment for the rest */
-            loop_timer_arm(cl->timer, clock_mono_ns() + STOP_READ_MS * NS_PER_MS);
+        client_stop(cl);
     }
     if (!s->clients)
         loop_stop(s->loop);
@@ -126,9 +128,11 @@ void service_clear(struct service *s)
         client_free(cl);
     }
     loop_timer_free(s->rotate);
+    loop_timer_free(s->renew);
     loop_timer_free(s->stop_timer);
     loop_timer_free(s->trim);
     rsa_key_free(s->new_key);
     enclave_free(s->enclave);
     nsm_dev_close(s->nsm);
+    fd_close(&s->memory_fd);
 }

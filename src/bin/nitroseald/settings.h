@@ -25,9 +25,9 @@ struct settings {
     bool nsm_unsigned;      /* the NSM's documents are not verified here */
     struct buf host_header; /* of KMS: name, with :port when not 443 */
     struct buf server_name; /* the name alone, NUL-terminated */
-    uint64_t request_max, connections_max, buffered_max;
+    uint64_t request_max, connections_max, running_max, buffered_max;
     uint64_t workers, kms_connections;
-    uint64_t read_ms, write_ms, kms_deadline_ms, kms_try_ms, kms_idle_ms;
+    uint64_t read_ms, write_ms, idle_ms, kms_deadline_ms, kms_try_ms, kms_idle_ms;
     uint64_t key_max_age_s, document_max_age_s;
     enum log_level level;
 };

@@ -176,6 +176,7 @@ static enum err call(struct world *w, unsigned i, unsigned ms)
         .answered = answered,
         .broken = broken,
         .arg = &w->calls[i],
+        .flow = w->calls[i].flow,
     };
     return kms_pool_call(w->pool, &w->calls[i]);
 }
@@ -302,6 +303,28 @@ static void waits_in_order(void **state)
     world_close(&w);
 }
 
+/* Six calls of one client are there before the two of another: these wait for one each. */
+static void clients_take_turns(void **state)
+{
+    (void)state;
+    struct world w = { 0 };
+    struct kms_flow greedy = { 0 }, modest = { 0 };
+    const unsigned want[8] = { 0, 6, 1, 7, 2, 3, 4, 5 };
+
+    world_open(&w, 1, 8, 1000);
+    for (unsigned i = 0; i < 8; i++) {
+        w.calls[i].flow = i < 6 ? &greedy : &modest;
+        assert_int_equal(call(&w, i, 2000), ERR_OK);
+    }
+    assert_int_equal(kms_pool_waiting(w.pool), 8);
+    w.wanted = 8;
+    loop_run(w.loop);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(w.order[i], want[i]);
+    assert_int_equal(kms_pool_waiting(w.pool), 0);
+    world_close(&w);
+}
+
 static void opens_at_most_its_limit(void **state)
 {
     (void)state;
@@ -377,6 +400,7 @@ int main(void)
         cmocka_unit_test(connection_close_is_obeyed),
         cmocka_unit_test(not_http),
         cmocka_unit_test(waits_in_order),
+        cmocka_unit_test(clients_take_turns),
         cmocka_unit_test(opens_at_most_its_limit),
         cmocka_unit_test(deadlines),
         cmocka_unit_test(nobody_listens),
