@@ -205,6 +205,17 @@ static enum err finish(struct esig *s, enum esig_curve curve, uint8_t md[static 
     return ok ? ERR_OK : ossl_fail();
 }
 
+/* Bounded and strict: exactly one form of a signature is a signature. Whether r and s are below
+ * the group's order is OpenSSL's to check. */
+static bool sig_is_der(struct span sig, size_t field)
+{
+    struct der d = der_init(sig);
+    struct der seq = der_init(der_take(&d, DER_SEQUENCE));
+    struct span r = der_take_uint(&seq, field), s = der_take_uint(&seq, field);
+
+    return der_end(&d) && der_end(&seq) && r.len > 0 && s.len > 0;
+}
+
 enum err esig_sign(struct esig *s, const struct esig_key *key,
                    uint8_t out[static ESIG_SIG_MAX_BYTES], size_t *len)
 {
@@ -219,20 +230,12 @@ enum err esig_sign(struct esig *s, const struct esig_key *key,
     if (!ctx || EVP_PKEY_sign_init(ctx) != 1 ||
         EVP_PKEY_sign(ctx, der, &n, md, curves[key->curve].field) != 1)
         return ossl_fail();
+    /* Without memory for the encoding, OpenSSL 3.0 says 1 and gives a length of -1. */
+    if (n > sizeof der || !sig_is_der(span_of(der, n), curves[key->curve].field))
+        return ossl_fail();
     memcpy(out, der, n);
     *len = n;
     return ERR_OK;
-}
-
-/* Bounded and strict: exactly one form of a signature is a signature. Whether r and s are below
- * the group's order is OpenSSL's to check. */
-static bool sig_is_der(struct span sig, size_t field)
-{
-    struct der d = der_init(sig);
-    struct der seq = der_init(der_take(&d, DER_SEQUENCE));
-    struct span r = der_take_uint(&seq, field), s = der_take_uint(&seq, field);
-
-    return der_end(&d) && der_end(&seq) && r.len > 0 && s.len > 0;
 }
 
 enum err esig_verify(struct esig *s, const struct esig_pub *pub, struct span sig)

@@ -29,12 +29,13 @@ enum err mac_compute(struct crypto *cx, enum mac_alg alg, struct span key, struc
     if (key.len == 0)
         return ERR_INTERNAL;
     const uint8_t *in = msg.len ? msg.ptr : (const uint8_t *)"";
-    if (!EVP_Q_mac(NULL, "HMAC", NULL, algs[alg].hash, NULL, key.ptr, key.len, in, msg.len, tag,
-                   sizeof tag, &len) ||
-        len != algs[alg].bytes)
-        return ossl_fail();
-    memcpy(out, tag, len);
-    return ERR_OK;
+    bool ok = EVP_Q_mac(NULL, "HMAC", NULL, algs[alg].hash, NULL, key.ptr, key.len, in, msg.len,
+                        tag, sizeof tag, &len) != NULL &&
+              len == algs[alg].bytes;
+    if (ok)
+        memcpy(out, tag, len);
+    wipe(tag, sizeof tag); /* for a key derivation it is a key */
+    return ok ? ERR_OK : ossl_fail();
 }
 
 OSSL_CLEANER(EVP_CIPHER, EVP_CIPHER_free)

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 
 #include "crypto/aead.h"
+#include "crypto/esig.h"
+#include "crypto/gcm.h"
 #include "crypto/hash.h"
+#include "crypto/hkdf.h"
 #include "crypto/rsa.h"
 #include "crypto/test_keys.h"
 #include "crypto/test_tls_pair.h"
@@ -272,6 +275,57 @@ static enum err gcm(void)
     return r;
 }
 
+static enum err gcm_in_pieces(void)
+{
+    static const uint8_t key[16], iv[GCM_IV_BYTES]; /* a size that is fetched anew */
+    AUTO(gcm_freep) struct gcm *g = NULL;
+    uint8_t ct[3], tag[GCM_TAG_BYTES];
+    enum err r = gcm_new(cx, SPAN_ARRAY(key), GCM_SEAL, &g);
+
+    assert_int_equal(r == ERR_OK, g != NULL);
+    if (r == ERR_OK)
+        r = gcm_begin(g, iv);
+    if (r == ERR_OK)
+        r = gcm_update(g, SPAN_LIT("abc"), ct);
+    return r == ERR_OK ? gcm_tag(g, tag) : r;
+}
+
+static enum err hkdf(void)
+{
+    AUTO(secret_clear) struct secret prk = { 0 };
+    uint8_t okm[8] = { 7 };
+    enum err r = hkdf_extract(cx, MAC_SHA256, SPAN_EMPTY, SPAN_LIT("key"), &prk);
+
+    assert_int_equal(r == ERR_OK, prk.ptr != NULL);
+    if (r == ERR_OK) {
+        r = hkdf_expand(cx, MAC_SHA256, &prk, SPAN_EMPTY, okm, sizeof okm);
+        assert_int_equal(r == ERR_OK, okm[0] != 0); /* for this key and length it is not zero */
+    }
+    return r;
+}
+
+static enum err esig(void)
+{
+    AUTO(esig_key_freep) struct esig_key *key = NULL;
+    AUTO(esig_pub_freep) struct esig_pub *pub = NULL;
+    uint8_t made[ESIG_SIG_MAX_BYTES];
+    size_t len = 0;
+    enum err r = esig_key_new(cx, ESIG_P384, &key);
+
+    if (r == ERR_OK)
+        r = esig_pub_parse(cx, ESIG_P384, esig_key_point(key), &pub, NULL);
+    assert_int_equal(r == ERR_OK, pub != NULL);
+    for (int i = 0; r == ERR_OK && i < 2; i++) {
+        AUTO(esig_freep) struct esig *s = NULL;
+        r = esig_new(cx, ESIG_P384, &s);
+        if (r == ERR_OK)
+            r = esig_update(s, SPAN_LIT("m"));
+        if (r == ERR_OK)
+            r = i ? esig_verify(s, pub, span_of(made, len)) : esig_sign(s, key, made, &len);
+    }
+    return r;
+}
+
 struct operation {
     const char *name;
     enum err (*run)(void);
@@ -298,6 +352,9 @@ static struct operation operations[] = {
     { "tls talk to a stranger", talk_to_a_stranger, 11, true },
     { "hash and mac", hash_and_mac, 1, true },
     { "gcm does not allocate", gcm, 1, false },
+    { "gcm in pieces", gcm_in_pieces, 1, true },
+    { "hkdf", hkdf, 1, true },
+    { "ecdsa in pieces", esig, 3, true },
 };
 
 static void every_allocation_fails(void **state)

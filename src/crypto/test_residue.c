@@ -1,78 +1,22 @@
 /* After an operation, neither its key nor its plaintext is anywhere in the memory of the process:
  * not in the contexts, not in freed blocks, not on the stack. Not under AddressSanitizer, which has
  * stacks and quarantines of its own.
- *
- * What is looked for is known to the test in masked form only. Needs linking with -z now: the lazy
- * resolver of dynamic symbols saves the vector registers, and what is in them, on the stack. */
-#include <inttypes.h>
-#include <stdio.h>
-
+ */
 #include <openssl/core_names.h>
 
 #include "crypto/aead.h"
+#include "crypto/gcm.h"
 #include "crypto/hash.h"
+#include "crypto/hkdf.h"
 #include "crypto/rsa.h"
 #include "crypto/rsa_gen.h"
 #include "crypto/test_keys.h"
-#include "testing/t.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASAN 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define ASAN 1
-#endif
-#ifndef ASAN
-#define ASAN 0
-#endif
-
-enum { MASK = 0x5a, N = 32, PIECE = 16 };
+#include "crypto/test_scan.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct crypto *cx;
 static uint8_t masked_key[N], masked_plain[N];
-
-static void unmask(const uint8_t *masked, struct secret *out)
-{
-    assert_int_equal(secret_new(N, out), ERR_OK);
-    for (size_t i = 0; i < N; i++)
-        out->ptr[i] = masked[i] ^ MASK;
-}
-
-/* Places in [from, to) where 16 bytes are the unmasked `want`. */
-static size_t scan_range(const volatile uint8_t *from, const volatile uint8_t *to,
-                         const uint8_t *want)
-{
-    size_t hits = 0;
-
-    for (const volatile uint8_t *p = from; p + PIECE <= to; p++) {
-        size_t i = 0;
-        while (i < PIECE && p[i] == (want[i] ^ MASK))
-            i++;
-        hits += i == PIECE;
-    }
-    return hits;
-}
-
-static size_t scan(const uint8_t *want)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    char line[512], mode[8];
-    uintptr_t from, to;
-    size_t hits = 0;
-
-    assert_non_null(maps);
-    while (fgets(line, sizeof line, maps))
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &from, &to, mode) == 3 &&
-            mode[0] == 'r' && mode[1] == 'w')
-            /* An address that the kernel gave as text. */
-            for (size_t half = 0; half < N; half += PIECE)
-                hits += scan_range((const uint8_t *)from, (const uint8_t *)to, want + half);
-    fclose(maps);
-    return hits;
-}
 
 static void nothing_left(void)
 {
@@ -114,6 +58,33 @@ static void gcm(void **state)
     assert_int_equal(
         aes256gcm_open(cx, k, SPAN_ARRAY(iv), SPAN_EMPTY, SPAN_ARRAY(ct), SPAN_ARRAY(tag), back),
         ERR_VERIFY);
+    secret_clear(&key);
+    secret_clear(&plain);
+    nothing_left();
+}
+
+/* With the object that keeps its key: what stays goes with it. And HKDF with the key as its input,
+ * and the plaintext as what is bound. */
+static void pieces(void **state)
+{
+    (void)state;
+    struct secret key = { 0 }, plain = { 0 }, prk = { 0 };
+    uint8_t text[N], tag[GCM_TAG_BYTES], iv[GCM_IV_BYTES] = { 0 }, okm[N];
+
+    unmask(masked_key, &key);
+    unmask(masked_plain, &plain);
+    for (enum gcm_direction way = GCM_SEAL; way <= GCM_OPEN; way++) {
+        AUTO(gcm_freep) struct gcm *g = NULL;
+        assert_int_equal(gcm_new(cx, secret_view(&key), way, &g), ERR_OK);
+        assert_int_equal(gcm_begin(g, iv), ERR_OK);
+        assert_int_equal(
+            gcm_update(g, way == GCM_SEAL ? secret_view(&plain) : SPAN_ARRAY(text), text), ERR_OK);
+        assert_int_equal(way == GCM_SEAL ? gcm_tag(g, tag) : gcm_check(g, tag), ERR_OK);
+    }
+    wipe(text, sizeof text);
+    assert_int_equal(hkdf_extract(cx, MAC_SHA512, SPAN_EMPTY, secret_view(&key), &prk), ERR_OK);
+    assert_int_equal(hkdf_expand(cx, MAC_SHA512, &prk, secret_view(&plain), okm, N), ERR_OK);
+    secret_clear(&prk);
     secret_clear(&key);
     secret_clear(&plain);
     nothing_left();
@@ -215,8 +186,10 @@ static void generated(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_scan_finds), cmocka_unit_test(gcm),  cmocka_unit_test(cbc),
-        cmocka_unit_test(hmac),           cmocka_unit_test(oaep), cmocka_unit_test(generated),
+        cmocka_unit_test(the_scan_finds), cmocka_unit_test(gcm),
+        cmocka_unit_test(pieces),         cmocka_unit_test(cbc),
+        cmocka_unit_test(hmac),           cmocka_unit_test(oaep),
+        cmocka_unit_test(generated),
     };
 
     if (ASAN) {

@@ -12,6 +12,7 @@ enum { HEAD_BYTES = 7, OUT_MAX = 1 << 20 };
 
 static struct crypto *cx;
 static struct secret key;
+static struct esig_key *signing; /* making one takes longer than all the rest */
 
 static void sure(bool good)
 {
@@ -76,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!cx) {
         sure(crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK);
         sure(secret_new(32, &key) == ERR_OK);
+        sure(esig_key_new(cx, ESIG_P384, &signing) == ERR_OK);
     }
     if (size < HEAD_BYTES)
         return 0;
@@ -83,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct esdk_pair pairs[] = { { SPAN_LIT("a"), SPAN_LIT("1") }, { SPAN_LIT("b"), SPAN_EMPTY } };
     struct esdk_encrypt_options o = {
         .suite = data[0] & 1 ? ESDK_SUITE_SIGNED : ESDK_SUITE_COMMITTING,
+        .signing_key = data[0] & 1 ? signing : NULL,
         .frame_length = (uint32_t)data[1] + 1,
         .context = pairs,
         .n_pairs = data[0] >> 1 & 1 ? 2 : 0,

@@ -1,5 +1,5 @@
 /* Writing: the worked example byte for byte, every way to cut the input, and what is refused. What
- * comes out is read by the module's own reader here; by others in tests/e2e. */
+ * comes out is read by the module's own reader. */
 #include <stdlib.h>
 
 #include "base/base64.h"
