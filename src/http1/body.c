@@ -42,7 +42,8 @@ static int hex_value(uint8_t c)
 
 /* chunk-size [ ";" extension ], RFC 9112 section 7.1; extensions are passed over, control bytes in
  * them refused. */
-static enum err parse_size(struct span line, uint64_t *size, struct why *why)
+static enum err parse_size(struct span line, uint64_t *size, struct span *extension,
+                           struct why *why)
 {
     uint64_t v = 0;
     size_t i = 0;
@@ -56,6 +57,8 @@ static enum err parse_size(struct span line, uint64_t *size, struct why *why)
         return why_fail(why, ERR_MALFORMED, "chunk size", i);
     if (i + 1 == line.len) /* a semicolon with nothing after it */
         return why_fail(why, ERR_MALFORMED, "chunk extension", i);
+    if (i < line.len)
+        *extension = span_from(line, i + 1);
     for (; i < line.len; i++)
         if ((line.ptr[i] < 0x20 && line.ptr[i] != '\t') || line.ptr[i] == 0x7f)
             return why_fail(why, ERR_MALFORMED, "chunk extension", i);
@@ -70,7 +73,7 @@ static enum err step_size(struct http1_body *b, struct span in, size_t *consumed
 
     if (r != ERR_OK)
         return r;
-    r = parse_size(span_sub(in, 0, n - 2), &b->left, why);
+    r = parse_size(span_sub(in, 0, n - 2), &b->left, &b->extension, why);
     if (r != ERR_OK)
         return r;
     if (b->left > b->max - b->total)
@@ -96,8 +99,8 @@ static enum err step_data_end(struct http1_body *b, struct span in, size_t *cons
     return ERR_OK;
 }
 
-/* Trailers are passed over: none means anything to us. A name must stand before the colon all the
- * same. */
+/* Trailers are passed over: what they mean is the caller's business. A name must stand before the
+ * colon all the same. */
 static enum err step_trailer(struct http1_body *b, struct span in, size_t *consumed,
                              struct why *why)
 {
@@ -116,6 +119,9 @@ static enum err step_trailer(struct http1_body *b, struct span in, size_t *consu
     b->left -= n < b->left ? n : b->left;
     if (line.len == 0)
         b->state = AT_DONE;
+    else
+        b->trailer = (struct http1_header){ span_sub(line, 0, span_find(line, ':')),
+                                            span_trim(span_from(line, span_find(line, ':') + 1)) };
     *consumed = n;
     return ERR_OK;
 }
@@ -191,6 +197,7 @@ enum err http1_body_next(struct http1_body *b, struct span in, struct span *cont
     size_t n = 0;
     enum err r = ERR_OK;
 
+    b->extension = b->trailer.name = b->trailer.value = SPAN_EMPTY;
     switch (b->framing) {
     case HTTP1_NO_BODY:
         b->state = AT_DONE;

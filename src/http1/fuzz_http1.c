@@ -38,6 +38,10 @@ static size_t read_body(const struct http1_head *h, struct span in, size_t step,
             return 0;
         if (used > there - at || !inside(content, in) || buf_append(out, content) != ERR_OK)
             abort();
+        if (!inside(b.extension, in) || !inside(b.trailer.name, in) || !inside(b.trailer.value, in))
+            abort();
+        if (content.len && (b.extension.ptr || b.trailer.name.ptr))
+            abort();
         at += used;
         if (r == ERR_MORE && there == in.len)
             return 0;

@@ -47,6 +47,10 @@ struct http1_body {
     uint64_t left;       /* of the length or of the current chunk */
     uint64_t total, max; /* content bytes so far and allowed */
     unsigned state;
+    /* What the last http1_body_next() passed over, views into its `in`, else absent: the text after
+     * the semicolon of a chunk's size; one trailer. Means nothing to most readers. */
+    struct span extension;
+    struct http1_header trailer;
 };
 struct http1_body http1_body_init(const struct http1_head *h, uint64_t max);
 /* Take bytes from the start of `in`: *content is a view of what is content in the part taken (may

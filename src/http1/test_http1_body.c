@@ -181,15 +181,51 @@ static void long_lines(void **state)
     assert_string_equal(why.what, "chunk line too long");
 }
 
-enum { FIXED = 4, ROWS = sizeof rows / sizeof rows[0] };
+/* One call's worth each: seen in the call that passes over it, and gone in the next. */
+static void notes(void **state)
+{
+    (void)state;
+    struct span in =
+        SPAN_LIT("1;x-error=\"a b\"\r\nz\r\n2\r\nyy\r\n0;last\r\nResult:  ok \r\nEmpty:\r\n\r\n");
+    static const struct {
+        const char *content, *extension, *name, *value;
+    } want[] = {
+        { "", "x-error=\"a b\"", "", "" },
+        { "z", "", "", "" },
+        { "", "", "", "" }, /* the chunk's end */
+        { "", "", "", "" }, /* a size without an extension */
+        { "yy", "", "", "" },
+        { "", "", "", "" },
+        { "", "last", "", "" },
+        { "", "", "Result", "ok" },
+        { "", "", "Empty", "" },
+        { "", "", "", "" },
+    };
+    struct http1_body b = body_of(HTTP1_CHUNKED, 0, 8);
+    bool done = false;
+
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        struct span content;
+        size_t used;
+        assert_false(done);
+        assert_int_equal(http1_body_next(&b, in, &content, &used, &done, NULL), ERR_OK);
+        t_assert_span(content, span_str(want[i].content));
+        t_assert_span(b.extension, span_str(want[i].extension));
+        t_assert_span(b.trailer.name, span_str(want[i].name));
+        t_assert_span(b.trailer.value, span_str(want[i].value));
+        in = span_from(in, used);
+    }
+    assert_true(done);
+    assert_int_equal(in.len, 0);
+}
+
+enum { FIXED = 5, ROWS = sizeof rows / sizeof rows[0] };
 
 int main(void)
 {
     struct CMUnitTest tests[FIXED + ROWS] = {
-        cmocka_unit_test(of_a_length),
-        cmocka_unit_test(none_at_all),
-        cmocka_unit_test(until_close),
-        cmocka_unit_test(long_lines),
+        cmocka_unit_test(of_a_length), cmocka_unit_test(none_at_all), cmocka_unit_test(until_close),
+        cmocka_unit_test(long_lines),  cmocka_unit_test(notes),
     };
 
     for (size_t i = 0; i < ROWS; i++)
