@@ -73,6 +73,16 @@ enum enclave_form {
     ENCLAVE_JSON,   /* of the HTTP API: the same members without the echo. A failure is left to the
                        shell: enclave_request_failure(), and so is a signature that does not hold */
     ENCLAVE_BINARY, /* of the HTTP API: the bytes; the rest in enclave_request_result() */
+    ENCLAVE_KEY,    /* no text: a data key for a message, enclave_request_take_key() */
+};
+
+/* ENCLAVE_KEY: all of it lives as long as the request. */
+struct enclave_key_ask {
+    bool is_new;            /* GenerateDataKey; else Decrypt of `ciphertext` */
+    struct span arn;        /* full, and one of those that the service may use */
+    unsigned bytes;         /* of the data key */
+    struct span pairs;      /* encryption context: esdk_pair_next() */
+    struct span ciphertext; /* at most 6,144 bytes */
 };
 
 struct enclave_input {
@@ -84,6 +94,7 @@ struct enclave_input {
     /* For a request that brings none; lives as long as the request. NULL: those that the service
      * holds. Of no meaning to SEED. */
     const struct sigv4_credentials *credentials;
+    const struct enclave_key_ask *key; /* ENCLAVE_KEY, which has no `received` */
 };
 
 /* `cx` is the loop thread's and outlives the service. ERR_MALFORMED: key id ("alias", "region
@@ -206,6 +217,10 @@ MUST_USE enum err enclave_request_new(struct enclave *e, struct enclave_request 
 void enclave_request_free(struct enclave_request *rq); /* wipes; NULL is fine */
 struct enclave_summary enclave_request_summary(const struct enclave_request *rq);
 struct enclave_result enclave_request_result(const struct enclave_request *rq);
+/* The data key, once, after an ANSWER of ENCLAVE_KEY without a code. */
+struct secret enclave_request_take_key(struct enclave_request *rq);
+/* The ARN that the service was given or has pinned; empty while only a bare id is known. */
+struct span enclave_key_arn(const struct enclave *e);
 /* What went wrong, after an ANSWER with a code. */
 struct proto_error enclave_request_failure(const struct enclave_request *rq);
 

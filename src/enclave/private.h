@@ -6,11 +6,13 @@
 #include "cms/cms.h"
 #include "enclave/enclave.h"
 #include "envelope/envelope.h"
+#include "esdk/esdk.h"
 #include "nsm/nsm.h"
 
 enum {
     KEY_ARN_MAX = 2048,          /* KMS's own limit of a KeyId member */
     CIPHERTEXT_BLOB_MAX = 6144,  /* API limit of CiphertextBlob */
+    KMS_REQUEST_MAX = 262144,    /* an encryption context may be long, and longer in JSON */
     ANSWER_OVERHEAD_MAX = 65536, /* names, key id, KMS's words: everything but the text */
     ESCAPE_GROWTH = 6,           /* a control character becomes \u00XX */
     DETAIL_MAX_BYTES = 96,
@@ -79,6 +81,7 @@ struct enclave_request {
     struct failure failure;
     char note[DETAIL_MAX_BYTES];
     uint8_t made_signature[HMAC_SHA256_BYTES]; /* BINARY encrypt */
+    struct secret data_key;                    /* KEY */
     struct buf answer;
 };
 

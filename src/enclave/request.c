@@ -265,8 +265,31 @@ static void parse_text(struct enclave_request *rq)
         set_failure(rq, "Internal error", "internal", NULL);
 }
 
+/* What a message asks for has been parsed by then: only the blob's text is to be made. */
+static void parse_key(struct enclave_request *rq)
+{
+    const struct enclave_key_ask *ask = rq->input.key;
+
+    rq->asked = (struct proto_request){ .op = ask->is_new ? PROTO_ENCRYPT : PROTO_DECRYPT };
+    rq->is_parsed = true;
+    if (ask->is_new)
+        return;
+    if (ask->ciphertext.len == 0 || ask->ciphertext.len > CIPHERTEXT_BLOB_MAX) {
+        set_failure(rq, "Encrypted data key is not one of KMS", "message_malformed", NULL);
+        return;
+    }
+    rq->scratch = BUF_INIT(BASE64_TEXT_BYTES(CIPHERTEXT_BLOB_MAX));
+    if (base64_append(&rq->scratch, ask->ciphertext) != ERR_OK)
+        set_memory_failure(rq);
+    rq->blob_b64 = buf_view(&rq->scratch);
+}
+
 void request_parse(struct enclave_request *rq)
 {
+    if (rq->input.form == ENCLAVE_KEY) {
+        parse_key(rq);
+        return;
+    }
     rq->body = span_from(buf_view(&rq->in), rq->input.from);
     if (is_binary(rq))
         parse_binary(rq);

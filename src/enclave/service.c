@@ -154,6 +154,11 @@ int64_t enclave_credentials_expire_s(const struct enclave *e)
     return e->held_bytes.len ? e->held_until_s : 0;
 }
 
+struct span enclave_key_arn(const struct enclave *e)
+{
+    return kms_is_key_arn(key_to_ask(e)) ? key_to_ask(e) : SPAN_EMPTY;
+}
+
 struct span key_to_ask(const struct enclave *e)
 {
     return e->key_arn.len ? buf_view(&e->key_arn) : e->set.key_id;

@@ -36,8 +36,14 @@ void enclave_request_free(struct enclave_request *rq)
     buf_clear(&rq->kept);
     buf_clear(&rq->answer);
     rsa_key_free(rq->key);
+    secret_clear(&rq->data_key);
     wipe(rq, sizeof *rq);
     free(rq);
+}
+
+struct secret enclave_request_take_key(struct enclave_request *rq)
+{
+    return secret_take(&rq->data_key);
 }
 
 static const char *op_name(const struct enclave_request *rq)
@@ -46,6 +52,8 @@ static const char *op_name(const struct enclave_request *rq)
         [PROTO_ENCRYPT] = "encrypt", [PROTO_DECRYPT] = "decrypt", [PROTO_ATTEST] = "attest"
     };
 
+    if (rq->input.form == ENCLAVE_KEY)
+        return rq->input.key->is_new ? "generate-key" : "open-key";
     if (rq->is_parsed)
         return names[rq->asked.op];
     return rq->input.has_op ? names[rq->input.op] : "?";
@@ -189,7 +197,8 @@ static void on_received(const struct step *s, const struct enclave_event *ev)
 {
     struct enclave_request *rq = s->rq;
 
-    rq->in = buf_take(ev->received);
+    if (ev->received)
+        rq->in = buf_take(ev->received);
     enum err r = ev->input ? request_input(rq, ev->input) : ERR_OK;
     if (r != ERR_OK) {
         step_fail(s,

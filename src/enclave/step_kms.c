@@ -11,6 +11,23 @@ static enum kms_op kms_op_of(const struct enclave_request *rq)
     return rq->asked.op == PROTO_DECRYPT ? KMS_DECRYPT : KMS_GENERATE_DATA_KEY;
 }
 
+static bool is_key(const struct enclave_request *rq)
+{
+    return rq->input.form == ENCLAVE_KEY;
+}
+
+/* No more than there is room for: message.c has refused longer ones. */
+static size_t context_of(const struct enclave_key_ask *ask, struct kms_context_pair *out)
+{
+    struct span rest = ask->pairs;
+    struct esdk_pair p;
+    size_t n = 0;
+
+    while (n < KMS_CONTEXT_PAIRS_MAX && esdk_pair_next(&rest, &p))
+        out[n++] = (struct kms_context_pair){ p.key, p.value };
+    return n;
+}
+
 /* Its own, its batch's, or those that the service holds now. */
 static const struct sigv4_credentials *credentials_of(const struct step *s)
 {
@@ -26,10 +43,14 @@ void step_call_kms(const struct step *s, uint64_t not_before_ns)
 {
     struct enclave *e = s->e;
     struct enclave_request *rq = s->rq;
+    struct kms_context_pair context[KMS_CONTEXT_PAIRS_MAX];
     const struct kms_call call = {
         .op = kms_op_of(rq),
-        .key_id = key_to_ask(e),
+        .key_id = is_key(rq) ? rq->input.key->arn : key_to_ask(e),
         .ciphertext_blob_b64 = rq->blob_b64,
+        .number_of_bytes = is_key(rq) && rq->input.key->is_new ? rq->input.key->bytes : 0,
+        .context = context,
+        .n_context = is_key(rq) ? context_of(rq->input.key, context) : 0,
         .document = buf_view(&e->document),
     };
     const struct kms_endpoint ep = { .host = e->set.host, .region = e->set.region };
@@ -48,7 +69,7 @@ void step_call_kms(const struct step *s, uint64_t not_before_ns)
     rq->key = rsa_key_ref(e->key);
     rq->document_number = e->document_number;
     buf_reset(&rq->out);
-    rq->out.max = ANSWER_OVERHEAD_MAX;
+    rq->out.max = KMS_REQUEST_MAX;
     enum err r = kms_request_write(e->cx, &call, &ep, cred, s->now.wall_s, &rq->out);
     stack_wipe(); /* a signing key has just been derived */
     if (r != ERR_OK) {
@@ -110,7 +131,12 @@ static struct failure kms_said(struct enclave_request *rq, const char *code, uns
 
 static void accept_key(const struct step *s)
 {
-    enum err r = key_check(s->e, s->rq->key_id);
+    enum err r = ERR_VERIFY;
+
+    if (!is_key(s->rq))
+        r = key_check(s->e, s->rq->key_id);
+    else if (kms_key_matches(s->rq->input.key->arn, s->rq->key_id))
+        r = ERR_OK;
 
     if (r == ERR_OK) {
         step_work(s, STATE_OPENING);

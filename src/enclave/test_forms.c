@@ -1,5 +1,5 @@
-/* Requests of the HTTP API: in JSON and in bytes, with credentials of their own, of a batch, or held
- * by the service. */
+/* Requests of the HTTP API: in JSON and in bytes, with credentials of their own, of a batch, or
+ * held by the service. */
 #include "base/base64.h"
 #include "enclave/test_world.h"
 
@@ -22,14 +22,15 @@ static void ask(struct world *w, enum enclave_form form, enum proto_op op, struc
     assert_int_equal(enclave_request_new(w->e, &w->rq), ERR_OK);
     assert_int_equal(buf_append(&in, SPAN_LIT("head")), ERR_OK);
     assert_int_equal(buf_append(&in, body), ERR_OK);
-    world_event(w, (struct enclave_event){
-                       .kind = ENCLAVE_RECEIVED, .received = &in, .input = &input });
+    world_event(
+        w, (struct enclave_event){ .kind = ENCLAVE_RECEIVED, .received = &in, .input = &input });
     assert_null(in.ptr);
 }
 
 static void hold(struct world *w)
 {
-    const struct sigv4_credentials c = { SPAN_LIT("AKIDHELD"), SPAN_LIT("secret"), SPAN_LIT("tok") };
+    const struct sigv4_credentials c = { SPAN_LIT("AKIDHELD"), SPAN_LIT("secret"),
+                                         SPAN_LIT("tok") };
 
     assert_int_equal(enclave_credentials_set(w->e, &c, 0), ERR_OK);
 }
@@ -201,8 +202,8 @@ static void credentials_of_a_batch(void **state)
     hold(&w);
     assert_int_equal(enclave_request_new(w.e, &w.rq), ERR_OK);
     assert_int_equal(buf_append_str(&in, "{\"message\":\"m\"}"), ERR_OK);
-    world_event(&w, (struct enclave_event){
-                        .kind = ENCLAVE_RECEIVED, .received = &in, .input = &input });
+    world_event(
+        &w, (struct enclave_event){ .kind = ENCLAVE_RECEIVED, .received = &in, .input = &input });
     assert_true(request_has(&w, "AKIDBATCH"));
     world_clear(&w);
 }

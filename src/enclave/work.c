@@ -140,8 +140,11 @@ static void open_key_and_text(struct crypto *cx, struct enclave_request *rq)
     AUTO(secret_clear) struct secret key = { 0 };
     struct why why = { 0 };
 
+    bool is_key = rq->input.form == ENCLAVE_KEY;
+    size_t want = is_key ? rq->input.key->bytes : AES256_KEY_BYTES;
+
     enum err r = cms_open(cx, rq->for_recipient, rq->key, &key, &why);
-    if (r == ERR_OK && key.len != AES256_KEY_BYTES)
+    if (r == ERR_OK && key.len != want)
         r = why_fail(&why, ERR_MALFORMED, "data key length", 0);
     if (r != ERR_OK) {
         rq->failure = (struct failure){
@@ -150,6 +153,10 @@ static void open_key_and_text(struct crypto *cx, struct enclave_request *rq)
             .code = "data_key_not_opened",
             .detail = why.what,
         };
+        return;
+    }
+    if (is_key) {
+        rq->data_key = secret_take(&key);
         return;
     }
     r = seal_or_open(cx, rq, &key, &why);
