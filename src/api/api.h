@@ -1,12 +1,13 @@
 /* api.h - the HTTP API's own part: paths, queries, small JSON bodies, problem documents.
  *
  * Pure. What a request to /v1/encrypt or /v1/decrypt says is proto's business; this says which path
- * it is, in which form, and how an answer or a failure looks in HTTP. doc/openapi.yaml describes the
- * whole to clients. Source: RFC 9110, RFC 9457 (problem documents).
+ * it is, in which form, and how an answer or a failure looks in HTTP. doc/openapi.yaml describes
+ * the whole to clients. Source: RFC 9110, RFC 9457 (problem documents).
  */
 #ifndef API_API_H
 #define API_API_H
 
+#include "esdk/esdk.h"
 #include "http1/http1.h"
 #include "proto/proto.h"
 
@@ -15,7 +16,8 @@ enum {
     API_RANDOM_MAX_BYTES = 65536,
     API_RANDOM_DEFAULT_BYTES = 32,
     API_BATCH_MAX_ITEMS = 1000,
-    API_RETRY_AFTER_S = 1,
+    API_PAIRS_MAX = 64,
+    API_PAIR_TEXT_MAX_BYTES = 16384, /* all of them, decoded */
 };
 
 enum api_endpoint {
@@ -27,6 +29,9 @@ enum api_endpoint {
     API_CREDENTIALS,
     API_HEALTH,
     API_METRICS,
+    API_MESSAGE_ENCRYPT,
+    API_MESSAGE_DECRYPT,
+    API_MESSAGE_REWRAP,
     API_ENDPOINTS
 };
 
@@ -38,16 +43,18 @@ struct api_fault {
 
 struct api_route {
     enum api_endpoint endpoint;
-    bool is_binary;       /* the body of the request is bytes, not JSON */
-    bool wants_binary;    /* the answer's: by Accept where the request has no body to go by */
-    struct span query;    /* after '?', as sent; absent: none */
+    bool is_binary;    /* the body of the request is bytes, not JSON */
+    bool wants_binary; /* the answer's: by Accept where the request has no body to go by */
+    struct span query; /* after '?', as sent; absent: none */
 };
 
+/* Its body is a stream of any length: never held as a whole. */
+bool api_is_stream(enum api_endpoint e);
 /* "encrypt", ...: for metrics and logs. */
 const char *api_endpoint_name(enum api_endpoint e);
 
-/* ERR_UNSUPPORTED with *fault: not_found, method_not_allowed, unsupported_media_type. Views into the
- * head. */
+/* ERR_UNSUPPORTED with *fault: not_found, method_not_allowed, unsupported_media_type. Views into
+ * the head. */
 MUST_USE enum err api_route(const struct http1_head *head, struct api_route *out,
                             struct api_fault *fault);
 
@@ -61,7 +68,8 @@ MUST_USE enum err api_problem_write(struct buf *out, const struct proto_error *e
 void api_problem_put(struct json_out *w, const struct proto_error *e, struct span request_id);
 
 /* The parameter `nonce` of a query, percent-decoded, base64 or base64url with or without padding:
- * its bytes appended to `out` (room for API_NONCE_MAX_BYTES). ERR_MALFORMED with *fault. ERR_NOMEM. */
+ * its bytes appended to `out` (room for API_NONCE_MAX_BYTES). ERR_MALFORMED with *fault. ERR_NOMEM.
+ */
 MUST_USE enum err api_nonce_parse(struct span query, struct buf *out, struct api_fault *fault);
 
 /* Body of /v1/random: empty, or {"bytes": n}. ERR_MALFORMED with *fault. */
@@ -85,7 +93,22 @@ struct api_batch {
     struct api_credentials credentials;
 };
 MUST_USE enum err api_batch_parse(struct span body, struct span items[static API_BATCH_MAX_ITEMS],
-                                  struct buf *room, struct api_batch *out,
-                                  struct api_fault *fault);
+                                  struct buf *room, struct api_batch *out, struct api_fault *fault);
+
+/* What the headers of a request to /v1/messages/... ask for. Spans into the head, or into `text`.
+ */
+struct api_message {
+    struct esdk_pair context[API_PAIRS_MAX], required[API_PAIRS_MAX];
+    size_t n_context, n_required;
+    unsigned suite;        /* 0: not said */
+    uint32_t frame_length; /* 0: not said */
+    struct span key_id;    /* empty: not said */
+    struct buf text;       /* decoded pairs; buf_clear() it */
+};
+/* ERR_MALFORMED with *fault; ERR_NOMEM. out->text is to be cleared in any case. */
+MUST_USE enum err api_message_parse(const struct http1_head *head, struct api_message *out,
+                                    struct api_fault *fault);
+/* NAME=VALUE as it stands in a header: all but unreserved characters percent-encoded. Appended. */
+MUST_USE enum err api_pair_write(struct buf *out, const struct esdk_pair *pair);
 
 #endif

@@ -1,5 +1,6 @@
 /* body.c - the small JSON bodies of the API, and the query of /v1/attestation. */
 #include "api/api.h"
+#include "api/percent.h"
 #include "base/base64.h"
 #include "base/rfc3339.h"
 
@@ -14,38 +15,13 @@ static enum err refuse(struct api_fault *fault, const char *code, const char *ti
     return ERR_MALFORMED;
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* One character of a query value; -1: a fault. A '+' stays one: base64 has it, and nothing here has
- * blanks. */
-static int next_char(struct span *s)
-{
-    int c = s->ptr[0], hi, lo;
-
-    *s = span_from(*s, 1);
-    if (c != '%')
-        return c;
-    if (s->len < 2)
-        return -1;
-    hi = hex_digit(s->ptr[0]);
-    lo = hex_digit(s->ptr[1]);
-    *s = span_from(*s, 2);
-    return hi < 0 || lo < 0 ? -1 : hi << 4 | lo;
-}
-
 /* base64 in either alphabet, to the standard one with its padding. */
 static enum err standard_base64(struct span value, struct buf *text)
 {
     enum err r = ERR_OK;
 
     while (value.len && r == ERR_OK) {
-        int c = next_char(&value);
+        int c = percent_next(&value);
         if (c < 0)
             return ERR_MALFORMED;
         c = c == '-' ? '+' : c == '_' ? '/' : c;
@@ -94,7 +70,8 @@ static enum err json_refusal(const struct json_in *j, struct api_fault *fault)
 {
     if (strcmp(j->what, "UTF-8") == 0)
         return refuse(fault, "invalid_utf8", "invalid UTF-8");
-    return refuse(fault, j->what[0] == 'm' && strstr(j->what, "not a") ? "wrong_type" : "invalid_json",
+    return refuse(fault,
+                  j->what[0] == 'm' && strstr(j->what, "not a") ? "wrong_type" : "invalid_json",
                   json_fault(j));
 }
 

@@ -9,10 +9,14 @@ static void fuzz_route(struct span in)
     struct api_route route;
     struct api_fault fault = { 0 };
     AUTO(buf_clear) struct buf nonce = BUF_INIT(API_NONCE_MAX_BYTES);
+    static struct api_message m;
     size_t used;
 
     if (http1_request_parse(in, &head, &used, NULL) != ERR_OK)
         return;
+    if (api_message_parse(&head, &m, &fault) == ERR_MALFORMED && !fault.code)
+        abort();
+    buf_clear(&m.text);
     if (api_route(&head, &route, &fault) != ERR_OK) {
         if (!fault.code || !fault.title || api_status(fault.code) == 500)
             abort();

@@ -3,7 +3,8 @@
 
 struct endpoint {
     const char *path, *name, *method;
-    bool json_body, binary_body; /* media types that the body may have; neither: no body is looked at */
+    bool json_body,
+        binary_body; /* media types that the body may have; neither: no body is looked at */
 };
 
 static const struct endpoint endpoints[API_ENDPOINTS] = {
@@ -15,6 +16,9 @@ static const struct endpoint endpoints[API_ENDPOINTS] = {
     [API_CREDENTIALS] = { "/v1/credentials", "credentials", "PUT", true, false },
     [API_HEALTH] = { "/healthz", "health", "GET", false, false },
     [API_METRICS] = { "/metrics", "metrics", "GET", false, false },
+    [API_MESSAGE_ENCRYPT] = { "/v1/messages/encrypt", "message-encrypt", "POST", false, false },
+    [API_MESSAGE_DECRYPT] = { "/v1/messages/decrypt", "message-decrypt", "POST", false, false },
+    [API_MESSAGE_REWRAP] = { "/v1/messages/rewrap", "message-rewrap", "POST", false, false },
 };
 
 #define BINARY_TYPE "application/octet-stream"
@@ -23,6 +27,11 @@ static const struct endpoint endpoints[API_ENDPOINTS] = {
 const char *api_endpoint_name(enum api_endpoint e)
 {
     return e < API_ENDPOINTS ? endpoints[e].name : "?";
+}
+
+bool api_is_stream(enum api_endpoint e)
+{
+    return e == API_MESSAGE_ENCRYPT || e == API_MESSAGE_DECRYPT || e == API_MESSAGE_REWRAP;
 }
 
 static bool is_type(struct span value, const char *type)
@@ -57,7 +66,8 @@ static enum err media_type(const struct http1_head *h, const struct endpoint *e,
     *fault = (struct api_fault){
         .code = "unsupported_media_type",
         .title = "Content-Type is not one that this path takes",
-        .detail = e->binary_body ? JSON_TYPE " and " BINARY_TYPE " are known" : JSON_TYPE " is known",
+        .detail =
+            e->binary_body ? JSON_TYPE " and " BINARY_TYPE " are known" : JSON_TYPE " is known",
     };
     return ERR_UNSUPPORTED;
 }

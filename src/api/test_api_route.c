@@ -89,10 +89,11 @@ static void problem(void **state)
     };
 
     assert_int_equal(api_problem_write(&out, &e, SPAN_LIT("id-1")), ERR_OK);
-    t_assert_buf(&out, "{\"type\":\"urn:nitroseal:error:kms_refused\",\"title\":\"Failed to get data "
-                       "key from KMS\",\"status\":403,\"code\":\"kms_refused\",\"hint\":\"look at the "
-                       "key policy\",\"kms_type\":\"AccessDeniedException\",\"kms_message\":\"no "
-                       "\\\"rights\\\"\",\"kms_request_id\":\"r-1\",\"request_id\":\"id-1\"}");
+    t_assert_buf(&out,
+                 "{\"type\":\"urn:nitroseal:error:kms_refused\",\"title\":\"Failed to get data "
+                 "key from KMS\",\"status\":403,\"code\":\"kms_refused\",\"hint\":\"look at the "
+                 "key policy\",\"kms_type\":\"AccessDeniedException\",\"kms_message\":\"no "
+                 "\\\"rights\\\"\",\"kms_request_id\":\"r-1\",\"request_id\":\"id-1\"}");
     assert_int_equal(api_status("no such code"), 500);
     assert_int_equal(api_status("busy"), 503);
 }
@@ -110,7 +111,8 @@ int main(void)
             const struct route_row *view;
             void *state;
         } u = { .view = &route_rows[i] };
-        tests[FIXED + i] = (struct CMUnitTest){ route_rows[i].name, route_row, NULL, NULL, u.state };
+        tests[FIXED + i] =
+            (struct CMUnitTest){ route_rows[i].name, route_row, NULL, NULL, u.state };
     }
     return cmocka_run_group_tests_name("api_route", tests, NULL, NULL);
 }
