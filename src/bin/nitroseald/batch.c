@@ -117,7 +117,9 @@ static bool start_next(struct batch *b)
         .form = ENCLAVE_JSON,
         .credentials = b->has_credentials ? &b->credentials : NULL,
     };
-    const struct enclave_event ev = { .kind = ENCLAVE_RECEIVED, .received = &copy, .input = &input };
+    const struct enclave_event ev = { .kind = ENCLAVE_RECEIVED,
+                                      .received = &copy,
+                                      .input = &input };
     struct task *t;
 
     if (buf_append(&copy, b->items[b->started]) != ERR_OK ||
@@ -161,8 +163,8 @@ static enum err make(struct client *cl, struct buf *body, size_t from, struct ba
     b->cl = cl;
     b->room = BUF_INIT(CREDENTIALS_ROOM);
     b->body = buf_take(body);
-    enum err r = api_batch_parse(span_from(buf_view(&b->body), from), b->items, &b->room, &asked,
-                                 fault);
+    enum err r =
+        api_batch_parse(span_from(buf_view(&b->body), from), b->items, &b->room, &asked, fault);
     if (r == ERR_OK && !(b->results = calloc(asked.n, sizeof *b->results)))
         r = ERR_NOMEM;
     if (r != ERR_OK) {

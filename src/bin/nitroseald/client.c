@@ -94,6 +94,11 @@ static void tell_kind(struct client *cl)
         seed_refuse(cl, ENCLAVE_BUSY);
 }
 
+static bool is_streaming(const struct client *cl)
+{
+    return cl->phase == CLIENT_RUNNING && cl->call && cl->call->stream;
+}
+
 static void on_data(struct conn *c, void *arg)
 {
     struct client *cl = arg;
@@ -107,7 +112,9 @@ static void on_data(struct conn *c, void *arg)
         tell_kind(cl);
     if (cl->phase == CLIENT_LEAVING || !cl->conn)
         return;
-    if (cl->kind == CLIENT_HTTP)
+    if (is_streaming(cl))
+        stream_go_on(cl);
+    else if (cl->kind == CLIENT_HTTP)
         http_data(cl);
     else
         seed_data(cl);
@@ -119,7 +126,9 @@ static void on_eof(struct conn *c, void *arg)
     (void)c;
 
     cl->has_eof = true;
-    if (cl->phase != CLIENT_LEAVING && cl->kind == CLIENT_HTTP)
+    if (is_streaming(cl))
+        stream_go_on(cl);
+    else if (cl->phase != CLIENT_LEAVING && cl->kind == CLIENT_HTTP)
         http_eof(cl);
     else if (cl->phase == CLIENT_READING && cl->kind != CLIENT_HTTP)
         seed_eof(cl);
@@ -130,7 +139,9 @@ static void on_drained(struct conn *c, void *arg)
     struct client *cl = arg;
     (void)c;
 
-    if (cl->kind == CLIENT_HTTP && cl->phase != CLIENT_LEAVING)
+    if (is_streaming(cl))
+        stream_drained(cl);
+    else if (cl->kind == CLIENT_HTTP && cl->phase != CLIENT_LEAVING)
         http_drained(cl);
 }
 
@@ -155,7 +166,9 @@ static const struct conn_events client_events = {
 
 static void time_is_over(struct client *cl)
 {
-    if (cl->kind == CLIENT_HTTP)
+    if (is_streaming(cl))
+        stream_timeout(cl);
+    else if (cl->kind == CLIENT_HTTP)
         http_timeout(cl);
     else if (cl->kind == CLIENT_OVER)
         seed_refuse(cl, ENCLAVE_BUSY);
@@ -166,9 +179,10 @@ static void time_is_over(struct client *cl)
 static void on_timer(void *arg)
 {
     struct client *cl = arg;
+    bool is_waiting = cl->phase == CLIENT_READING || is_streaming(cl);
 
     cl->armed_ns = 0;
-    if (cl->deadline_ns == 0 || cl->phase != CLIENT_READING || !cl->conn)
+    if (cl->deadline_ns == 0 || !is_waiting || !cl->conn)
         return;
     if (clock_mono_ns() < cl->deadline_ns)
         client_set_deadline(cl, cl->deadline_ns);

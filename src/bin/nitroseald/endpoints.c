@@ -4,8 +4,14 @@
 
 enum { CREDENTIALS_ROOM = 32768, HEALTH_ANSWER_MAX = 64 };
 
-#define JSON_HEADER   { SPAN_LIT("content-type"), SPAN_LIT("application/json") }
-#define BINARY_HEADER { SPAN_LIT("content-type"), SPAN_LIT("application/octet-stream") }
+#define JSON_HEADER                                                                                \
+    {                                                                                              \
+        SPAN_LIT("content-type"), SPAN_LIT("application/json")                                     \
+    }
+#define BINARY_HEADER                                                                              \
+    {                                                                                              \
+        SPAN_LIT("content-type"), SPAN_LIT("application/octet-stream")                             \
+    }
 
 /* --- those that are answered here --- */
 
@@ -176,8 +182,8 @@ static void answer_task(struct client *cl, struct task *t, const struct enclave_
     if (cl->call->route.is_binary && cl->call->route.endpoint == API_ENCRYPT &&
         base64_append(&signature, res.signature) == ERR_OK) {
         h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-signature"), buf_view(&signature) };
-        h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-ciphertext-blob"),
-                                        res.ciphertext_blob_b64 };
+        h[n++] =
+            (struct http1_header){ SPAN_LIT("nitroseal-ciphertext-blob"), res.ciphertext_blob_b64 };
     }
     http_answer(cl, 200, h, n, id, a->answer);
 }
@@ -282,6 +288,9 @@ void endpoint_serve(struct client *cl, struct buf *body, size_t from)
     case API_METRICS:
         serve_metrics(&rp);
         return;
+    case API_MESSAGE_ENCRYPT: /* stream.c has them */
+    case API_MESSAGE_DECRYPT:
+    case API_MESSAGE_REWRAP:
     case API_ENDPOINTS:
         break;
     }

@@ -22,6 +22,7 @@ void http_call_free(struct http_call *call)
     if (!call)
         return;
     batch_free(call->batch);
+    stream_free(call->stream);
     buf_clear(&call->chunks);
     buf_clear(&call->beside);
     free(call);
@@ -46,6 +47,20 @@ static void end_call(struct client *cl)
     client_count(cl, 0);
 }
 
+/* The answer is with the connection: go on with the next request, or end it. */
+static void call_is_over(struct client *cl, bool keep)
+{
+    end_call(cl);
+    if (!keep)
+        client_leave(cl);
+    else if (!cl->is_pumping)
+        http_data(cl);
+}
+
+void http_call_over(struct client *cl)
+{
+    call_is_over(cl, cl->call->keep_alive && !cl->s->is_stopping);
+}
 
 /* Head, and body if it is small enough to be copied behind it. */
 static enum err write_answer(struct buf *head, unsigned status, const struct http1_header *headers,
@@ -79,19 +94,18 @@ void http_answer(struct client *cl, unsigned status, const struct http1_header *
         end_call(cl);
         return;
     }
-    enum err r = write_answer(&head, status, headers, n, id, keep ? SPAN_EMPTY : SPAN_LIT("close"),
-                              body);
+    enum err r =
+        write_answer(&head, status, headers, n, id, keep ? SPAN_EMPTY : SPAN_LIT("close"), body);
     if (r == ERR_OK)
         r = conn_send(cl->conn, &head);
     if (r == ERR_OK && body->len > SMALL_MAX)
         r = conn_send(cl->conn, body);
+    if (r == ERR_OK) {
+        call_is_over(cl, keep);
+        return;
+    }
     end_call(cl);
-    if (r != ERR_OK)
-        drop(cl);
-    else if (!keep)
-        client_leave(cl);
-    else if (!cl->is_pumping)
-        http_data(cl);
+    drop(cl);
 }
 
 void http_answer_problem(struct client *cl, const struct proto_error *e, struct span allow,
@@ -114,12 +128,17 @@ void http_answer_problem(struct client *cl, const struct proto_error *e, struct 
 
 static void answer_fault(struct client *cl, const struct api_fault *f)
 {
-    const struct proto_error e = { .error = f->title, .code = f->code, .detail = span_str(f->detail) };
+    const struct proto_error e = { .error = f->title,
+                                   .code = f->code,
+                                   .detail = span_str(f->detail) };
     char id[ENCLAVE_ID_BYTES];
 
     enclave_id_next(cl->s->enclave, id);
-    metrics_request(&cl->s->metrics, cl->call && cl->call->route.endpoint < API_ENDPOINTS
-                        ? api_endpoint_name(cl->call->route.endpoint) : "?", f->code, 0);
+    metrics_request(&cl->s->metrics,
+                    cl->call && cl->call->route.endpoint < API_ENDPOINTS
+                        ? api_endpoint_name(cl->call->route.endpoint)
+                        : "?",
+                    f->code, 0);
     log_event(LOG_DEBUG, "request refused", LOG_STR("id", id), LOG_STR("result", f->code),
               LOG_STR("detail", f->detail ? f->detail : ""));
     http_answer_problem(cl, &e, f->allow, span_str(id));
@@ -145,7 +164,8 @@ static void be_idle(struct client *cl)
     client_set_deadline(cl, clock_mono_ns() + cl->s->set->idle_ms * NS_PER_MS);
 }
 
-/* Looked at once when it begins, for what is wrong from the start, and once when its end is here. */
+/* Looked at once when it begins, for what is wrong from the start, and once when its end is here.
+ */
 static bool is_worth_parsing(struct client *cl, struct span in)
 {
     size_t from = cl->scanned > 3 ? cl->scanned - 3 : 0;
@@ -197,6 +217,32 @@ static void plan_body(struct client *cl, const struct http1_head *head, size_t u
         call->fault = (struct api_fault){ .code = "too_large", .title = "Request is too large" };
 }
 
+static void say_continue(struct client *cl)
+{
+    struct buf go_on = BUF_INIT(64);
+
+    if (http1_response_write(&go_on, 100, NULL, 0, SPAN_EMPTY) != ERR_OK ||
+        conn_send(cl->conn, &go_on) != ERR_OK)
+        drop(cl);
+    buf_clear(&go_on);
+}
+
+static void begin_stream(struct client *cl, const struct http1_head *head, size_t used)
+{
+    if (head->minor == 0) {
+        http_refuse(cl, "invalid_request", "Messages need HTTP/1.1", "its answers are chunked");
+        return;
+    }
+    if (cl->s->is_stopping) {
+        http_refuse(cl, "stopping", "Service is stopping", NULL);
+        return;
+    }
+    if (head->expect_continue)
+        say_continue(cl);
+    if (cl->phase == CLIENT_READING)
+        stream_begin(cl, head, used);
+}
+
 static void begin_call(struct client *cl, const struct http1_head *head, size_t used)
 {
     struct http_call *call = calloc(1, sizeof *call);
@@ -211,6 +257,10 @@ static void begin_call(struct client *cl, const struct http1_head *head, size_t 
     call->born_ns = clock_mono_ns();
     if (api_route(head, &call->route, &call->fault) == ERR_OK && keep_beside(call, head) != ERR_OK)
         call->fault = (struct api_fault){ .code = "busy", .title = "Service is out of memory" };
+    if (!call->fault.code && api_is_stream(call->route.endpoint)) {
+        begin_stream(cl, head, used);
+        return;
+    }
     plan_body(cl, head, used);
     bool is_here = !call->is_chunked && conn_in(cl->conn)->len >= used + call->body_bytes;
     if (call->fault.code && !is_here) { /* the rest of it is not worth waiting for */
@@ -220,13 +270,8 @@ static void begin_call(struct client *cl, const struct http1_head *head, size_t 
     }
     if (call->fault.code && strcmp(call->fault.code, "too_large") == 0)
         call->keep_alive = false;
-    if (head->expect_continue && !is_here) {
-        struct buf go_on = BUF_INIT(64);
-        if (http1_response_write(&go_on, 100, NULL, 0, SPAN_EMPTY) != ERR_OK ||
-            conn_send(cl->conn, &go_on) != ERR_OK)
-            drop(cl);
-        buf_clear(&go_on);
-    }
+    if (head->expect_continue && !is_here)
+        say_continue(cl);
 }
 
 /* True: there is a call now, or the connection is at its end. */
@@ -249,7 +294,8 @@ static bool read_head(struct client *cl)
     if (r == ERR_MORE && in.len < HEAD_MAX)
         return false;
     if (r == ERR_MORE || r == ERR_LIMIT || (r == ERR_OK && used > HEAD_MAX)) {
-        http_refuse(cl, "head_too_large", "Head of the request is too large", "at most 16384 bytes");
+        http_refuse(cl, "head_too_large", "Head of the request is too large",
+                    "at most 16384 bytes");
     } else if (r != ERR_OK) {
         bool is_coding = strstr(why.what, "Transfer-Encoding other") != NULL;
         http_refuse(cl, is_coding ? "not_implemented" : "invalid_request",

@@ -4,9 +4,9 @@ static const struct {
     uint64_t ns;
     const char *seconds;
 } bounds[METRICS_BUCKETS] = {
-    { 100000, "0.0001" },  { 250000, "0.00025" }, { 500000, "0.0005" },  { 1000000, "0.001" },
-    { 2500000, "0.0025" }, { 5000000, "0.005" },  { 10000000, "0.01" },  { 25000000, "0.025" },
-    { 50000000, "0.05" },  { 100000000, "0.1" },  { 1000000000, "1" },   { 10000000000, "10" },
+    { 100000, "0.0001" },  { 250000, "0.00025" }, { 500000, "0.0005" }, { 1000000, "0.001" },
+    { 2500000, "0.0025" }, { 5000000, "0.005" },  { 10000000, "0.01" }, { 25000000, "0.025" },
+    { 50000000, "0.05" },  { 100000000, "0.1" },  { 1000000000, "1" },  { 10000000000, "10" },
 };
 
 static void count_result(struct metrics *m, const char *operation, const char *result)
@@ -91,8 +91,7 @@ static void put_results(struct writer *w, const struct metrics *m)
     describe(w, "requests_total", "counter", "Requests answered, by operation and result.");
     for (size_t i = 0; i < m->n_results; i++)
         PUT(w, "nitroseal_requests_total{operation=\"%s\",result=\"%s\"} %llu\n",
-            m->results[i].operation, m->results[i].result,
-            (unsigned long long)m->results[i].count);
+            m->results[i].operation, m->results[i].result, (unsigned long long)m->results[i].count);
 }
 
 static void put_histogram(struct writer *w, const char *operation, const uint64_t *buckets,
@@ -143,8 +142,7 @@ static void put_identity(struct writer *w, const struct metrics_now *now)
            now->has_credentials);
     if (now->credentials_expire_s) {
         describe(w, "credentials_expire_seconds", "gauge", "Until the held credentials expire.");
-        PUT(w, "nitroseal_credentials_expire_seconds %lld\n",
-            (long long)now->credentials_expire_s);
+        PUT(w, "nitroseal_credentials_expire_seconds %lld\n", (long long)now->credentials_expire_s);
     }
 }
 

@@ -5,7 +5,7 @@
  *   client.c    one connection: its first byte, its memory and its time
  *   seed.c      the seed protocol: one request to the end of the stream, one answer
  *   http.c      the HTTP API: heads and bodies in, one request of a connection at a time
- *   endpoints.c what each path does; batch.c the one that is many
+ *   endpoints.c what each path does; batch.c the one that is many; stream.c those without end
  *   task.c      one request to the enclave and what its steps ask for: NSM, KMS, workers
  *   metrics.c   counts for Prometheus
  *
@@ -42,10 +42,11 @@ struct service {
 
     struct client *clients;                 /* all */
     struct task *awaiting, **awaiting_last; /* a document */
-    unsigned running;                       /* tasks */
-    uint64_t buffered;                      /* bytes of requests in memory */
-    struct loop_timer *rotate;              /* the next key */
-    struct loop_timer *renew;               /* the next document */
+    unsigned running;                       /* tasks and streams */
+    unsigned streams;
+    uint64_t buffered;         /* bytes of requests in memory */
+    struct loop_timer *rotate; /* the next key */
+    struct loop_timer *renew;  /* the next document */
     struct loop_timer *stop_timer;
     struct loop_timer *trim; /* armed by a large request */
     struct rsa_key *new_key; /* made by a worker */
@@ -150,6 +151,7 @@ struct http_call {
     struct span signature_b64, blob_b64, query;
     uint64_t born_ns;
     struct batch *batch;
+    struct stream *stream;
 };
 void http_data(struct client *cl);
 void http_eof(struct client *cl);
@@ -164,12 +166,23 @@ void http_answer(struct client *cl, unsigned status, const struct http1_header *
 void http_answer_problem(struct client *cl, const struct proto_error *e, struct span allow,
                          struct span id);
 
+/* The answer to a stream has been sent as a whole, or given up (keep_alive false). */
+void http_call_over(struct client *cl);
+
 /* endpoints.c: the whole request is here; `body` is taken, what matters begins at `from`. */
 void endpoint_serve(struct client *cl, struct buf *body, size_t from);
 
 /* batch.c */
 void batch_serve(struct client *cl, struct buf *body, size_t from, struct span id);
 void batch_free(struct batch *b); /* NULL is fine */
+
+/* stream.c: the body of a call of which only the head is here. */
+void stream_begin(struct client *cl, const struct http1_head *head, size_t head_bytes);
+/* After data, an end of the stream, a piece of work. */
+void stream_go_on(struct client *cl);
+void stream_drained(struct client *cl);
+void stream_timeout(struct client *cl);
+void stream_free(struct stream *st); /* NULL is fine */
 
 /* task.c. The client is the owner until task_free(). ERR_NOMEM. */
 MUST_USE enum err task_new(struct client *owner,

@@ -13,6 +13,10 @@ enum { HOST_MAX = 256, LOCAL_CID = 16 };
 static const struct option_def table[] = {
     { "key-id", 'k', "ARN", "KMS_KEY_ID", NULL,
       "KMS key: full ARN, or an id that is completed at first use." },
+    { "keys", 0, "ARN,...", "NITROSEAL_KEYS", NULL,
+      "Further keys (full ARNs) that messages may be opened and sealed under." },
+    { "commitment", 0, "POLICY", "NITROSEAL_COMMITMENT", "require",
+      "require: messages without key commitment are refused; allow: they are opened." },
     { "region", 0, "REGION", "AWS_REGION", "us-east-1", "Region of the key." },
     { "port", 'p', "PORT", "VSOCK_PORT", "5000", "Port to listen on." },
     { "cid", 0, "CID", NULL, NO_SUCH_CID,
@@ -34,6 +38,7 @@ static const struct option_def table[] = {
     { "max-connections", 0, "N", NULL, "16384", "Connections open at one time." },
     { "max-running", 0, "N", NULL, "512",
       "Requests served at one time; further ones are refused." },
+    { "max-streams", 0, "N", NULL, "64", "Messages of /v1/messages served at one time." },
     { "max-buffered", 0, "BYTES", NULL, "268435456", "Requests held in memory, all together." },
     { "kms-connections", 0, "N", NULL, "32", "Connections kept to KMS." },
     { "read-timeout", 0, "MS", NULL, "10000", "For a whole request to arrive." },
@@ -74,6 +79,7 @@ static bool numbers(const struct options *o, struct settings *s)
         { "max-request", 1024, 1 << 30, &s->request_max },
         { "max-connections", 1, 65536, &s->connections_max },
         { "max-running", 1, 65536, &s->running_max },
+        { "max-streams", 1, 4096, &s->streams_max },
         { "max-buffered", 1 << 20, UINT64_C(1) << 40, &s->buffered_max },
         { "kms-connections", 1, 1024, &s->kms_connections },
         { "read-timeout", 10, 3600000, &s->read_ms },
@@ -113,6 +119,28 @@ static int addresses(const struct options *o, struct settings *s)
         addr_vsock(how, (uint32_t)proxy_cid, (uint32_t)proxy_port, &s->kms, &why) == ERR_OK)
         return -1;
     complain(o, "--vsock or NITROSEAL_VSOCK '%s': %s", how, why.what);
+    return EXIT_CONFIGURATION;
+}
+
+static int keys(const struct options *o, struct settings *s)
+{
+    struct span rest = span_str(option_text(o, "keys"));
+    const char *commitment = option_text(o, "commitment");
+
+    while (rest.len) {
+        struct span arn = span_trim(span_cut(&rest, ','));
+        if (s->n_keys == sizeof s->keys / sizeof s->keys[0] || !kms_is_key_arn(arn)) {
+            complain(o, "--keys or NITROSEAL_KEYS is not a list of at most %zu full key ARNs",
+                     sizeof s->keys / sizeof s->keys[0]);
+            return EXIT_CONFIGURATION;
+        }
+        s->keys[s->n_keys++] = arn;
+    }
+    s->policy = strcmp(commitment, "allow") == 0 ? ESDK_REQUIRE_ENCRYPT_ALLOW_DECRYPT
+                                                 : ESDK_REQUIRE_ENCRYPT_REQUIRE_DECRYPT;
+    if (strcmp(commitment, "allow") == 0 || strcmp(commitment, "require") == 0)
+        return -1;
+    complain(o, "--commitment or NITROSEAL_COMMITMENT '%s' is not require or allow", commitment);
     return EXIT_CONFIGURATION;
 }
 
@@ -172,7 +200,9 @@ int settings_parse(int argc, char **argv, struct settings *out)
     s.nsm = option_text(&o, "nsm");
     s.root_file = option_text(&o, "root");
     s.ca_file = option_text(&o, "ca-file");
-    status = addresses(&o, &s);
+    status = keys(&o, &s);
+    if (status < 0)
+        status = addresses(&o, &s);
     if (status < 0)
         status = host(&o, &s);
     if (status >= 0) {

@@ -7,6 +7,7 @@
 #define BIN_NITROSEALD_SETTINGS_H
 
 #include "base/buf.h"
+#include "enclave/message.h"
 #include "io/addr.h"
 #include "io/log.h"
 
@@ -21,11 +22,14 @@ struct settings {
     const char *key_id, *region, *nsm;
     const char *root_file; /* NULL: the AWS root */
     const char *ca_file;
-    bool unconfined;        /* no seccomp filter */
-    bool nsm_unsigned;      /* the NSM's documents are not verified here */
-    struct buf host_header; /* of KMS: name, with :port when not 443 */
-    struct buf server_name; /* the name alone, NUL-terminated */
-    uint64_t request_max, connections_max, running_max, buffered_max;
+    bool unconfined;                        /* no seccomp filter */
+    bool nsm_unsigned;                      /* the NSM's documents are not verified here */
+    struct buf host_header;                 /* of KMS: name, with :port when not 443 */
+    struct buf server_name;                 /* the name alone, NUL-terminated */
+    struct span keys[MESSAGE_KEYS_MAX - 1]; /* full ARNs besides key_id, for messages */
+    size_t n_keys;
+    enum esdk_policy policy;
+    uint64_t request_max, connections_max, running_max, streams_max, buffered_max;
     uint64_t workers, kms_connections;
     uint64_t read_ms, write_ms, idle_ms, kms_deadline_ms, kms_try_ms, kms_idle_ms;
     uint64_t key_max_age_s, document_max_age_s;

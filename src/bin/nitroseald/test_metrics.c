@@ -23,8 +23,8 @@ static void text(void **state)
     };
 
     memset(&m, 0, sizeof m);
-    metrics_request(&m, "encrypt", "ok", 100000);   /* the first bound itself */
-    metrics_request(&m, "encrypt", "ok", 100001);   /* the second bucket */
+    metrics_request(&m, "encrypt", "ok", 100000);        /* the first bound itself */
+    metrics_request(&m, "encrypt", "ok", 100001);        /* the second bucket */
     metrics_request(&m, "encrypt", "busy", 99999999999); /* past the last */
     metrics_kms(&m, "ok");
     metrics_kms(&m, "ok");
