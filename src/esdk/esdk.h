@@ -69,7 +69,7 @@ bool esdk_policy_writes(enum esdk_policy policy, const struct esdk_suite *suite)
 struct esdk_limits {
     size_t header_bytes;  /* [65,536] the whole header */
     size_t context_bytes; /* [8,192] the serialised encryption context */
-    unsigned pairs;       /* [128] of the encryption context */
+    unsigned pairs;       /* [128] of the encryption context; unsorted ones cost their square */
     unsigned keys;        /* [8] encrypted data keys; 65,535: as many as the format has */
     size_t frame_bytes;   /* [1 MiB] the frame length */
     size_t block_bytes;   /* [1 MiB] a body of one block, which is released only whole */

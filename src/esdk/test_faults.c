@@ -89,7 +89,7 @@ static void each(enum err (*run)(struct secret *key, uint8_t *out, size_t *len),
     uint8_t out[1500];
     unsigned failed = 0;
 
-    for (size_t n = 1;; n += 2) {
+    for (size_t n = 1;; n++) {
         size_t len = 0;
         hit = false;
         countdown = n;
