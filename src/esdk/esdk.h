@@ -249,8 +249,9 @@ MUST_USE enum err esdk_encrypt_start(struct esdk_encrypt *e, struct crypto *cx,
                                      size_t n, struct span *out, struct why *why);
 
 /* Takes plaintext from the front of *in. ERR_OK: *out is one frame; it lives until the next call
- * with `e`. ERR_MORE: all of *in was taken; *out is empty. ERR_LIMIT: more than plaintext_max, or
- * than 2^32-2 frames. */
+ * with `e`. ERR_MORE: all of *in was taken; *out is empty. A frame's plaintext that comes in one
+ * piece is encrypted straight out of *in; in several, each is copied once. ERR_LIMIT: more than
+ * plaintext_max, or than 2^32-2 frames. */
 MUST_USE enum err esdk_encrypt_step(struct esdk_encrypt *e, struct span *in, struct span *out,
                                     struct why *why);
 
