@@ -6,6 +6,7 @@
 
 #include "bin/nitroseal/cli.h"
 #include "bin/nitroseal/image_cmd.h"
+#include "bin/nitroseal/message.h"
 #include "bin/nitroseal/policy_cmd.h"
 
 static const struct command {
@@ -15,6 +16,7 @@ static const struct command {
 } commands[] = {
     { "encrypt", cmd_encrypt, "Encrypt and sign a text inside the enclave." },
     { "decrypt", cmd_decrypt, "Decrypt and verify it there." },
+    { "inspect", cmd_inspect, "Say what a message is: suite, context, data keys, frames. No key." },
     { "attest", cmd_attest, "Fetch the enclave's attestation document and verify it." },
     { "image", cmd_image, "Enclave images: build, describe, pcr, sign, verify, diff, extract." },
     { "policy", cmd_policy, "Key policies for attested images: generate, lint, explain, diff." },
