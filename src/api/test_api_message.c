@@ -40,11 +40,16 @@ static void refused(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "Nitroseal-Encryption-Context: novalue\r\n",  "Nitroseal-Encryption-Context: =v\r\n",
-        "Nitroseal-Encryption-Context: a=%4\r\n",     "Nitroseal-Encryption-Context: a=%FF\r\n",
-        "Nitroseal-Encryption-Context: %C0%80=1\r\n", "Nitroseal-Suite: 0x0014\r\n",
-        "Nitroseal-Suite: 1144\r\n",                  "Nitroseal-Frame-Length: 0\r\n",
-        "Nitroseal-Frame-Length: 1048577\r\n",        "Nitroseal-Frame-Length: x\r\n",
+        "Nitroseal-Encryption-Context: novalue\r\n",
+        "Nitroseal-Encryption-Context: =v\r\n",
+        "Nitroseal-Encryption-Context: a=%4\r\n",
+        "Nitroseal-Encryption-Context: a=%FF\r\n",
+        "Nitroseal-Encryption-Context: %C0%80=1\r\n",
+        "Nitroseal-Suite: 0x0014\r\n",
+        "Nitroseal-Suite: 1144\r\n",
+        "Nitroseal-Frame-Length: 0\r\n",
+        "Nitroseal-Frame-Length: 1048577\r\n",
+        "Nitroseal-Frame-Length: x\r\n",
     };
     static struct api_message m;
 

@@ -19,6 +19,7 @@
 
 #include "attest/pcrs.h"
 #include "crypto/rsa.h"
+#include "enclave/key_cache.h"
 #include "kms/kms.h"
 #include "proto/proto.h"
 
@@ -46,6 +47,7 @@ struct enclave_settings { /* spans outlive the service */
     uint32_t kms_deadline_ms; /* over all tries of one request */
     uint32_t kms_try_ms;      /* over one try */
     unsigned kms_tries;
+    struct key_cache_limits cache; /* age 0: no data key is kept */
 };
 
 struct enclave_time {
@@ -83,6 +85,8 @@ struct enclave_key_ask {
     unsigned bytes;         /* of the data key */
     struct span pairs;      /* encryption context: esdk_pair_next() */
     struct span ciphertext; /* at most 6,144 bytes */
+    const struct esdk_suite *suite;
+    enum esdk_policy policy;
 };
 
 struct enclave_input {
@@ -129,6 +133,7 @@ struct enclave_document_job {
     struct buf request, response; /* NSM packets; the document is a view of `response` */
     struct rsa_key *key;
     struct span root_der, document;
+    uint8_t pcrs[SHA384_BYTES]; /* digest of the document's; zeros where it was not verified */
     bool nsm_unsigned;
     int64_t now_s;
     enum err result; /* the shell's where the NSM could not be asked, else of the check */
@@ -221,6 +226,25 @@ struct enclave_result enclave_request_result(const struct enclave_request *rq);
 struct secret enclave_request_take_key(struct enclave_request *rq);
 /* The ARN that the service was given or has pinned; empty while only a bare id is known. */
 struct span enclave_key_arn(const struct enclave *e);
+/* Data keys that are kept (key_cache.h). On the loop. What a request did not find it may keep when
+ * the message has proved that the key is its own. */
+struct enclave_key_ticket {
+    struct key_cache_id id;
+    uint64_t epoch;
+    bool may_keep;
+};
+#define ENCLAVE_BYTES_UNKNOWN UINT64_MAX
+/* `bytes`: that a new key is to seal. True: *key is a copy, *blob lives until the next call. */
+bool enclave_key_find(struct enclave *e, const struct enclave_key_ask *ask, uint64_t bytes,
+                      uint64_t mono_ns, struct secret *key, struct span *blob,
+                      struct enclave_key_ticket *ticket);
+void enclave_key_keep(struct enclave *e, const struct enclave_key_ticket *t,
+                      const struct secret *key, struct span blob, uint64_t bytes, uint64_t mono_ns);
+/* *next_ns: when to call again; 0: nothing is kept. */
+void enclave_keys_expire(struct enclave *e, uint64_t mono_ns, uint64_t *next_ns);
+void enclave_keys_forget(struct enclave *e);
+struct key_cache_counts enclave_keys_counts(const struct enclave *e);
+
 /* What went wrong, after an ANSWER with a code. */
 struct proto_error enclave_request_failure(const struct enclave_request *rq);
 

@@ -5,7 +5,8 @@
  * service, which gets them from KMS. message_step() may run on a worker; everything else belongs to
  * the loop, and never at the same time:
  *
- *     message_step() until it wants a key -> message_key_ask() -> (KMS) -> message_key_give() -> ...
+ *     message_step() until it wants a key -> message_key_ask() -> (KMS) -> message_key_give() ->
+ * ...
  *
  * Rewrap is both directions in a row: what comes out of opening goes into sealing and nowhere else.
  * Nothing leaves but whole frames; until message_is_done() what has left is not a whole message.
@@ -20,8 +21,8 @@
 enum message_op { MESSAGE_ENCRYPT, MESSAGE_DECRYPT, MESSAGE_REWRAP };
 
 enum {
-    MESSAGE_KEYS_MAX = 16,         /* ARNs that may be opened under */
-    MESSAGE_PAIRS_MAX = 64,        /* of a context: as many as go to KMS */
+    MESSAGE_KEYS_MAX = 16,            /* ARNs that may be opened under */
+    MESSAGE_PAIRS_MAX = 64,           /* of a context: as many as go to KMS */
     MESSAGE_OUT_SOFT_MAX = 512 << 10, /* bytes of output after which a step ends */
     MESSAGE_FRAME_DEFAULT = 65536,
     MESSAGE_FRAME_MAX = 1 << 20,
@@ -35,11 +36,11 @@ struct message_options { /* copied */
     struct span seal_arn;    /* encrypt, rewrap: a full key ARN */
     const struct span *arns; /* decrypt, rewrap: full ARNs, at most MESSAGE_KEYS_MAX */
     size_t n_arns;
-    unsigned suite;        /* to write; 0: committing */
-    uint32_t frame_length; /* to write; 0: MESSAGE_FRAME_DEFAULT */
+    unsigned suite;                  /* to write; 0: committing */
+    uint32_t frame_length;           /* to write; 0: MESSAGE_FRAME_DEFAULT */
     const struct esdk_pair *context; /* encrypt; rewrap: the new one */
     size_t n_context;
-    bool keeps_context; /* rewrap: that of the message instead */
+    bool keeps_context;               /* rewrap: that of the message instead */
     const struct esdk_pair *required; /* decrypt, rewrap: pairs that the message must have */
     size_t n_required;
 };
@@ -59,8 +60,8 @@ void message_free(struct message *m); /* wipes; NULL is fine */
 
 /* Take from the front of *in and append to `out` (with MESSAGE_OUT_MAX of room). ERR_OK: all was
  * taken, or out has had enough for now, or a key is wanted: see message_wants_key(). `is_last`:
- * nothing follows *in; when all of it is taken the message is finished or found to be cut. Any error
- * is final. */
+ * nothing follows *in; when all of it is taken the message is finished or found to be cut. Any
+ * error is final. */
 MUST_USE enum err message_step(struct message *m, struct crypto *cx, struct span *in, bool is_last,
                                struct buf *out);
 bool message_wants_key(const struct message *m);

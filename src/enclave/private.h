@@ -29,7 +29,10 @@ struct enclave {
     struct secret held_bytes; /* what `held` views; empty: none */
     struct sigv4_credentials held;
     int64_t held_until_s; /* 0: for ever */
-    uint64_t jitter;      /* state of the pauses' generator: never zero, nothing secret */
+    struct key_cache *cache;
+    uint64_t epoch; /* of kept data keys */
+    uint8_t pcrs[SHA384_BYTES];
+    uint64_t jitter; /* state of the pauses' generator: never zero, nothing secret */
     uint32_t id_prefix, id_next;
 };
 
@@ -117,6 +120,9 @@ void request_parse(struct enclave_request *rq);
 MUST_USE enum err request_keep(struct enclave_request *rq, const struct kms_answer *a);
 /* Overwrite the stack below the caller: library code leaves intermediate values there. */
 void stack_wipe(void);
+
+/* PCRs, credentials or recipient key are others now: what was kept before counts no more. */
+void epoch_next(struct enclave *e);
 
 /* Is the kept document still to be used? */
 bool document_is_good(const struct enclave *e, uint64_t mono_ns);

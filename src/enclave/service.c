@@ -52,8 +52,10 @@ enum err enclave_new(struct crypto *cx, const struct enclave_settings *s, struct
     if (rng_bytes(cx, (uint8_t *)&random, sizeof random) != ERR_OK)
         return why_fail(why, ERR_CRYPTO, "random generator", 0);
     struct enclave *e = calloc(1, sizeof *e);
-    if (!e)
+    if (!e || (s->cache.age_ns && key_cache_new(&s->cache, &e->cache) != ERR_OK)) {
+        free(e);
         return why_fail(why, ERR_NOMEM, "memory", 0);
+    }
     e->cx = cx;
     e->set = *s;
     e->document = BUF_INIT(ATTEST_DOC_MAX);
@@ -73,6 +75,7 @@ void enclave_free(struct enclave *e)
     buf_clear(&e->document);
     buf_clear(&e->key_arn);
     secret_clear(&e->held_bytes);
+    key_cache_free(e->cache);
     wipe(e, sizeof *e);
     free(e);
 }
@@ -139,6 +142,7 @@ enum err enclave_credentials_set(struct enclave *e, const struct sigv4_credentia
     secret_clear(&e->held_bytes); /* calls under way have signed already */
     e->held_bytes = all;
     e->held_until_s = expire_s;
+    epoch_next(e);
     return ERR_OK;
 }
 
@@ -228,6 +232,8 @@ void enclave_document_check(struct crypto *cx, struct enclave_document_job *job)
     }
     if (!job->nsm_unsigned) {
         job->result = attest_verify(cx, rs.data, job->root_der, job->now_s, &v, &job->why);
+        if (job->result == ERR_OK)
+            job->result = sha384(cx, SPAN_ARRAY(v.doc.pcrs.value), job->pcrs);
         if (job->result != ERR_OK)
             return;
     }
@@ -246,6 +252,11 @@ void enclave_document_end(struct enclave *e, struct enclave_document_job *job,
     if (job->result == ERR_OK && job->key == e->next_key) {
         enclave_key_set(e, e->next_key);
         e->next_key = NULL;
+        epoch_next(e);
+    }
+    if (job->result == ERR_OK && memcmp(e->pcrs, job->pcrs, sizeof e->pcrs) != 0) {
+        memcpy(e->pcrs, job->pcrs, sizeof e->pcrs);
+        epoch_next(e);
     }
     if (job->result == ERR_OK && job->key == e->key) {
         buf_reset(&e->document);

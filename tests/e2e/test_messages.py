@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Messages of the AWS Encryption SDK through the service: round trips of every size, signed and not, streams in both
 directions at once, changed bytes, contexts, keys, rewrapping, memory that stays, and the audit lines. TAP."""
-import hashlib, json, os, struct, threading
+import hashlib, json, os, socket, struct, threading
 
 import duplex
 import lib
@@ -12,7 +12,6 @@ ENC, DEC, WRAP = "/v1/messages/encrypt", "/v1/messages/decrypt", "/v1/messages/r
 
 def hold(stack, cid=lib.CID):
     import http.client
-    import socket
     c = http.client.HTTPConnection("enclave")
     c.sock = socket.socket(socket.AF_UNIX)
     c.sock.connect(os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}"))
@@ -187,7 +186,6 @@ def large(stack):
 
 def slow_reader(stack):
     """Who asks and does not read stops only himself."""
-    import socket
     s = socket.socket(socket.AF_UNIX)
     s.connect(os.path.join(stack.v, f"{lib.CID}.vsock_{lib.PORT}"))
     s.settimeout(1)
@@ -201,6 +199,65 @@ def slow_reader(stack):
     check(sent < 8 << 20, "a client that does not read is held back", sent)
     check(duplex.ask(stack, ENC, b"x").good, "others are served")
     s.close()
+
+
+def metrics(stack, cid):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}"))
+        s.sendall(b"GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n")
+        out = b""
+        while piece := s.recv(65536):
+            out += piece
+    lines = [x.split(" ") for x in out.decode().splitlines() if x.startswith("nitroseal_")]
+    return {x[0]: float(x[1]) for x in lines}
+
+
+def kept_keys(stack):
+    """With the cache on: fewer calls of KMS, never across a context, suite or credentials, and wiped in time."""
+    p = stack.start_service(cid=32, name="service-cache", options=["--cache-age", "2", "--cache-messages", "10"])
+    hold(stack, 32)
+
+    def calls():
+        return metrics(stack, 32)['nitroseal_kms_calls_total{result="ok"}']
+
+    def seal(context="k=v", suite="0x0478", chunked=False, text=b"cached"):
+        a = duplex.ask(stack, ENC, text, [("Nitroseal-Encryption-Context", context), ("Nitroseal-Suite", suite)], cid=32, chunked=chunked)
+        if not a.good:
+            print("#", said(a))
+        return a.body
+
+    def key_of(message):
+        at = message.index(b"aws-kms") + 7
+        for _ in range(2):  # the ARN, then the encrypted data key
+            n = int.from_bytes(message[at:at + 2], "big")
+            field, at = message[at + 2:at + 2 + n], at + 2 + n
+        return field
+
+    first = seal()
+    before = calls()
+    same = [seal() for _ in range(9)]
+    check(calls() == before and all(key_of(m) == key_of(first) for m in same), "nine messages more without a call of KMS")
+    check(len({m[3:35] for m in same + [first]}) == 10, "each with a message id, and so a key, of its own")
+    check(key_of(seal()) != key_of(first) and calls() == before + 1, "the eleventh gets a new data key")
+    before = calls()
+    check(key_of(seal("k=w")) != key_of(seal("k=v")) and calls() == before + 1, "another context, another key")
+    before = calls()
+    seal(suite="0x0578"), seal(suite="0x0578"), seal(chunked=True)
+    check(calls() == before + 3, "signed messages, and those of unknown length, never share one")
+    duplex.ask(stack, DEC, same[0], cid=32)
+    before = calls()
+    check(all(duplex.ask(stack, DEC, m, cid=32).body == b"cached" for m in same) and calls() == before, "opening: one call for all under one key")
+    changed = bytearray(same[0])
+    changed[150] ^= 1
+    check(not duplex.ask(stack, DEC, bytes(changed), cid=32).good, "a changed message is refused all the same")
+    hold(stack, 32)
+    check(metrics(stack, 32)["nitroseal_data_keys_kept"] == 0, "new credentials: none is kept")
+    seal()
+    now = metrics(stack, 32)
+    check(now["nitroseal_data_keys_kept"] == 1 and now["nitroseal_data_key_cache_hits_total"] > 15, "counted", now)
+    gone = lib.until(lambda: metrics(stack, 32)["nitroseal_data_keys_kept"] == 0, seconds=10)
+    check(gone and metrics(stack, 32)['nitroseal_data_key_cache_evictions_total{reason="age"}'] == 1, "and wiped by age, without being asked for")
+    check(p.stop() == 0, "stopped")
 
 
 if lib.missing_programs():
@@ -219,6 +276,7 @@ the_stack.start_service(cid=31, name="service-wrap", options=["--keys", the_firs
 the_stack.arn = the_first
 hold(the_stack, 31)
 rewrap(the_stack, the_second)
+kept_keys(the_stack)
 slow_reader(the_stack)
 large(the_stack)
 the_log = open(the_stack.log_of("service"), encoding="utf-8").read()

@@ -147,6 +147,14 @@ static struct metrics_now metrics_at(struct service *s)
         .credentials_expire_s = expire_s ? expire_s - now.wall_s : 0,
     };
 
+    const struct key_cache_counts c = enclave_keys_counts(s->enclave);
+    m.cache.hits = c.hits;
+    m.cache.misses = c.misses;
+    m.cache.aged = c.aged;
+    m.cache.used_up = c.used_up;
+    m.cache.pushed_out = c.pushed_out;
+    m.cache.cleared = c.cleared;
+    m.cache.entries = c.entries;
     m.document_age_s = (double)age_ns / NS_PER_S;
     return m;
 }

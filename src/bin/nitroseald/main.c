@@ -87,6 +87,10 @@ static int make_enclave(struct service *s, struct span root_der)
         .kms_deadline_ms = (uint32_t)set->kms_deadline_ms,
         .kms_try_ms = (uint32_t)set->kms_try_ms,
         .kms_tries = KMS_TRIES,
+        .cache = { .age_ns = set->cache_age_s * NS_PER_S,
+                   .messages = set->cache_messages,
+                   .bytes = set->cache_bytes,
+                   .entries = (unsigned)set->cache_entries },
     };
 
     if (enclave_new(s->cx, &es, &s->enclave, &why) != ERR_OK)

@@ -163,6 +163,23 @@ static void put_load(struct writer *w, const struct metrics *m, const struct met
             (unsigned long long)now->resident_bytes);
 }
 
+static void put_cache(struct writer *w, const struct metrics_now *now)
+{
+    single(w, "data_keys_kept", "gauge", "Data keys in the cache.", now->cache.entries);
+    single(w, "data_key_cache_hits_total", "counter", "Messages whose data key was kept.",
+           now->cache.hits);
+    single(w, "data_key_cache_misses_total", "counter", "Messages whose data key was not.",
+           now->cache.misses);
+    describe(w, "data_key_cache_evictions_total", "counter", "Data keys wiped, by reason.");
+    PUT(w,
+        "nitroseal_data_key_cache_evictions_total{reason=\"age\"} %llu\n"
+        "nitroseal_data_key_cache_evictions_total{reason=\"use\"} %llu\n"
+        "nitroseal_data_key_cache_evictions_total{reason=\"room\"} %llu\n"
+        "nitroseal_data_key_cache_evictions_total{reason=\"change\"} %llu\n",
+        (unsigned long long)now->cache.aged, (unsigned long long)now->cache.used_up,
+        (unsigned long long)now->cache.pushed_out, (unsigned long long)now->cache.cleared);
+}
+
 enum err metrics_write(const struct metrics *m, const struct metrics_now *now, struct buf *out)
 {
     struct writer w = { .out = out };
@@ -175,6 +192,7 @@ enum err metrics_write(const struct metrics *m, const struct metrics_now *now, s
     put_kms(&w, m, now);
     put_identity(&w, now);
     put_load(&w, m, now);
+    put_cache(&w, now);
     if (w.err != ERR_OK)
         buf_truncate(out, before);
     return w.err;

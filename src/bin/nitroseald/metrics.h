@@ -46,6 +46,10 @@ struct metrics_now {
     uint64_t buffered, resident_bytes; /* resident 0: not known */
     int64_t credentials_expire_s;      /* from now; 0: none are held, or they do not expire */
     bool has_credentials;
+    struct {
+        uint64_t hits, misses, aged, used_up, pushed_out, cleared;
+        unsigned entries;
+    } cache;
 };
 /* ERR_NOMEM, ERR_LIMIT. */
 MUST_USE enum err metrics_write(const struct metrics *m, const struct metrics_now *now,

@@ -63,6 +63,20 @@ void service_served(struct service *s, size_t bytes)
         loop_timer_arm(s->trim, clock_mono_ns() + TRIM_AFTER_MS * NS_PER_MS);
 }
 
+void service_forget_in_time(struct service *s)
+{
+    uint64_t next;
+
+    enclave_keys_expire(s->enclave, clock_mono_ns(), &next);
+    if (next)
+        loop_timer_arm(s->forget, next);
+}
+
+static void on_forget(void *arg)
+{
+    service_forget_in_time(arg);
+}
+
 bool service_is_full(const struct service *s)
 {
     return s->running >= s->set->running_max;
@@ -82,6 +96,7 @@ enum err service_start(struct service *s, struct why *why)
     if (keeper_start(s) != ERR_OK ||
         loop_timer_new(s->loop, on_stop_timer, s, &s->stop_timer) != ERR_OK ||
         loop_timer_new(s->loop, on_trim, s, &s->trim) != ERR_OK ||
+        loop_timer_new(s->loop, on_forget, s, &s->forget) != ERR_OK ||
         loop_on_signal(s->loop, SIGTERM, on_stop_signal, s) != ERR_OK ||
         loop_on_signal(s->loop, SIGINT, on_stop_signal, s) != ERR_OK)
         return why_fail(why, ERR_NOMEM, "loop", 0);
@@ -100,6 +115,7 @@ void service_stop(struct service *s)
         return;
     s->is_stopping = true;
     log_event(LOG_INFO, "stopping", LOG_INT("running", s->running));
+    enclave_keys_forget(s->enclave);
     listener_free(s->listener);
     s->listener = NULL;
     loop_timer_arm(s->stop_timer, clock_mono_ns() + STOP_MS * NS_PER_MS);
@@ -129,6 +145,7 @@ void service_clear(struct service *s)
     }
     loop_timer_free(s->rotate);
     loop_timer_free(s->renew);
+    loop_timer_free(s->forget);
     loop_timer_free(s->stop_timer);
     loop_timer_free(s->trim);
     rsa_key_free(s->new_key);

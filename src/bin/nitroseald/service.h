@@ -5,7 +5,8 @@
  *   client.c    one connection: its first byte, its memory and its time
  *   seed.c      the seed protocol: one request to the end of the stream, one answer
  *   http.c      the HTTP API: heads and bodies in, one request of a connection at a time
- *   endpoints.c what each path does; batch.c the one that is many; stream.c those without end
+ *   endpoints.c what each path does; batch.c the one that is many; stream.c and stream_answer.c
+ *               those without end
  *   task.c      one request to the enclave and what its steps ask for: NSM, KMS, workers
  *   metrics.c   counts for Prometheus
  *
@@ -47,6 +48,7 @@ struct service {
     uint64_t buffered;         /* bytes of requests in memory */
     struct loop_timer *rotate; /* the next key */
     struct loop_timer *renew;  /* the next document */
+    struct loop_timer *forget; /* kept data keys */
     struct loop_timer *stop_timer;
     struct loop_timer *trim; /* armed by a large request */
     struct rsa_key *new_key; /* made by a worker */
@@ -116,6 +118,8 @@ void service_clear(struct service *s);
 void service_client_gone(struct service *s);
 /* A request of this size was served: its memory goes back to the system when it gets quiet. */
 void service_served(struct service *s, size_t bytes);
+/* Data keys are kept: drop each when its time is over. */
+void service_forget_in_time(struct service *s);
 /* No place for one more task. */
 bool service_is_full(const struct service *s);
 

@@ -32,6 +32,7 @@ struct settings {
     uint64_t request_max, connections_max, running_max, streams_max, buffered_max;
     uint64_t workers, kms_connections;
     uint64_t read_ms, write_ms, idle_ms, kms_deadline_ms, kms_try_ms, kms_idle_ms;
+    uint64_t cache_age_s, cache_messages, cache_bytes, cache_entries; /* age 0: off */
     uint64_t key_max_age_s, document_max_age_s;
     enum log_level level;
 };

@@ -10,36 +10,9 @@
  * that never comes; only the last chunk and its trailer mean that all of it was authentic.
  */
 #include "base/base64.h"
-#include "bin/nitroseald/service.h"
-#include "enclave/message.h"
+#include "bin/nitroseald/stream_in.h"
 
 #include <stdlib.h>
-
-enum {
-    PARTS_MAX = 32,        /* chunks of one piece */
-    IN_MAX = 256 * 1024,   /* of a piece, and of the next one behind it */
-    UNSENT_MAX = 1 << 20,  /* of answers that the client has not taken */
-    CHUNK_HEAD_BYTES = 10, /* eight digits, CRLF */
-    HEADERS_MAX = 8 + API_PAIRS_MAX,
-    HEAD_MAX = 65536,
-    BLOB_MAX = 6144,
-    STREAM_BYTES = 2 << 20, /* what one takes, for the sum of what is in memory */
-};
-
-struct stream {
-    struct client *cl;
-    struct message *m;
-    struct http1_body reader;
-    struct buf in; /* the piece; its contents are parts[at] ... */
-    struct span parts[PARTS_MAX];
-    unsigned n_parts, at;
-    bool input_is_over; /* nothing follows the last part */
-    struct buf out;
-    enum err result;
-    bool is_working, has_key_task, has_answered;
-    uint64_t bytes_in, bytes_out, born_ns;
-    char id[ENCLAVE_ID_BYTES];
-};
 
 void stream_free(struct stream *st)
 {
@@ -50,144 +23,16 @@ void stream_free(struct stream *st)
     message_free(st->m);
     buf_clear(&st->in);
     buf_clear(&st->out);
+    secret_clear(&st->proving);
+    buf_clear(&st->proving_blob);
     free(st);
-}
-
-/* --- the end --- */
-
-/* The audit line: who opened what under which key, and how it ended. */
-static void note_end(const struct stream *st, const char *code, const char *detail)
-{
-    struct message_facts f = message_facts(st->m);
-    const char *op = api_endpoint_name(st->cl->call->route.endpoint);
-    uint64_t ns = clock_mono_ns() - st->born_ns;
-
-    metrics_request(&st->cl->s->metrics, op, code, ns);
-    log_event(LOG_INFO, "message", LOG_STR("id", st->id), LOG_STR("op", op),
-              LOG_STR("result", code), LOG_STR("detail", detail ? detail : ""),
-              LOG_INT("suite", f.suite),
-              LOG_SPAN("opened", f.opened_arn.ptr ? f.opened_arn : SPAN_LIT("")),
-              LOG_SPAN("sealed", f.sealed_arn.ptr ? f.sealed_arn : SPAN_LIT("")),
-              LOG_INT("bytes_in", st->bytes_in), LOG_INT("bytes_out", st->bytes_out),
-              LOG_INT("us", ns / 1000));
-}
-
-static void fail(struct stream *st, const struct proto_error *e)
-{
-    struct client *cl = st->cl;
-    struct buf end = BUF_INIT(128);
-    char id[ENCLAVE_ID_BYTES];
-
-    note_end(st, e->code, (const char *)e->detail.ptr);
-    memcpy(id, st->id, sizeof id); /* the stream goes with the call */
-    cl->call->keep_alive = false;
-    if (!st->has_answered) {
-        http_answer_problem(cl, e, SPAN_EMPTY, span_str(id));
-        return;
-    }
-    if (buf_printf(&end, "1;nitroseal-error=\"%s\"\r\n", e->code) != ERR_OK ||
-        conn_send(cl->conn, &end) != ERR_OK)
-        conn_close(cl->conn);
-    buf_clear(&end);
-    http_call_over(cl);
 }
 
 static void fail_with(struct stream *st, const char *code, const char *title, const char *detail)
 {
     const struct proto_error e = { .error = title, .code = code, .detail = span_str(detail) };
 
-    fail(st, &e);
-}
-
-static enum err begin_answer(struct stream *st);
-
-static void finish(struct stream *st)
-{
-    struct client *cl = st->cl;
-    struct buf end = BUF_INIT(64);
-
-    enum err r = st->has_answered ? ERR_OK : begin_answer(st); /* a message of no bytes */
-    if (r == ERR_OK)
-        r = buf_append_str(&end, "0\r\nnitroseal-result: ok\r\n\r\n");
-    if (r == ERR_OK)
-        r = conn_send(cl->conn, &end);
-    buf_clear(&end);
-    note_end(st, r == ERR_OK ? "ok" : "busy", NULL);
-    if (r != ERR_OK)
-        cl->call->keep_alive = false;
-    http_call_over(cl);
-}
-
-/* --- the answer --- */
-
-/* Pairs of the context, but those that the format itself writes. */
-static enum err put_pairs(struct span pairs, struct buf *text, struct http1_header *h, size_t *n)
-{
-    struct esdk_pair p;
-
-    while (*n < HEADERS_MAX && esdk_pair_next(&pairs, &p)) {
-        size_t at = text->len;
-        if (span_starts(p.key, "aws-crypto-"))
-            continue;
-        enum err r = api_pair_write(text, &p);
-        if (r != ERR_OK)
-            return r;
-        h[(*n)++] = (struct http1_header){ SPAN_LIT("nitroseal-encryption-context"),
-                                           span_from(buf_view(text), at) };
-    }
-    return ERR_OK;
-}
-
-static enum err begin_answer(struct stream *st)
-{
-    const struct message_facts f = message_facts(st->m);
-    AUTO(buf_clear) struct buf text = BUF_INIT(HEAD_MAX);
-    struct buf head = BUF_INIT(HEAD_MAX);
-    struct http1_header h[HEADERS_MAX] = {
-        { SPAN_LIT("content-type"), SPAN_LIT("application/octet-stream") },
-        { SPAN_LIT("transfer-encoding"), SPAN_LIT("chunked") },
-        { SPAN_LIT("trailer"), SPAN_LIT("nitroseal-result") },
-        { SPAN_LIT("nitroseal-request-id"), span_str(st->id) },
-    };
-    size_t n = 4;
-    uint8_t *room;
-
-    enum err r = buf_reserve(&text, HEAD_MAX, &room); /* nothing in it moves */
-    if (r == ERR_OK)
-        r = buf_printf(&text, "0x%04x", f.suite);
-    h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-suite"), buf_view(&text) };
-    h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-key-id"),
-                                    f.sealed_arn.len ? f.sealed_arn : f.opened_arn };
-    if (!st->cl->call->keep_alive)
-        h[n++] = (struct http1_header){ SPAN_LIT("connection"), SPAN_LIT("close") };
-    if (r == ERR_OK)
-        r = put_pairs(f.pairs, &text, h, &n);
-    if (r == ERR_OK)
-        r = http1_response_write(&head, 200, h, n, SPAN_EMPTY);
-    if (r == ERR_OK)
-        r = conn_send(st->cl->conn, &head);
-    buf_clear(&head);
-    st->has_answered = true;
-    return r;
-}
-
-/* The worker's output as one chunk: its head's place was kept. */
-static enum err send_piece(struct stream *st)
-{
-    static const char digits[] = "0123456789abcdef";
-    size_t n = st->out.len - CHUNK_HEAD_BYTES;
-
-    if (n == 0)
-        return ERR_OK;
-    enum err r = st->has_answered ? ERR_OK : begin_answer(st);
-    if (r == ERR_OK)
-        r = buf_append_str(&st->out, "\r\n");
-    if (r != ERR_OK)
-        return r;
-    for (unsigned i = 0; i < 8; i++)
-        st->out.ptr[7 - i] = (uint8_t)digits[n >> (4 * i) & 15];
-    st->bytes_out += n;
-    return conn_send(st->cl->conn, &st->out);
+    stream_fail(st, &e);
 }
 
 /* --- work --- */
@@ -209,6 +54,35 @@ static void run(struct crypto *cx, void *arg)
         buf_clear(&st->in);
 }
 
+/* The header under this key is written, or held. */
+static void keep_key(struct stream *st)
+{
+    struct service *s = st->cl->s;
+    uint64_t now = clock_mono_ns();
+
+    if (st->proving.len == 0)
+        return;
+    if (st->result == ERR_OK) {
+        enclave_key_keep(s->enclave, &st->ticket, &st->proving, buf_view(&st->proving_blob),
+                         st->length, now);
+        service_forget_in_time(s);
+    }
+    secret_clear(&st->proving);
+    buf_clear(&st->proving_blob);
+}
+
+/* What a failed step has appended stays here: frames before the fault were authentic, but nobody
+ * can want a part of a piece. */
+static void take_result(struct stream *st)
+{
+    struct client *cl = st->cl;
+
+    keep_key(st);
+    if (cl->conn && st->result == ERR_OK && stream_send_piece(st) != ERR_OK)
+        conn_close(cl->conn);
+    buf_clear(&st->out);
+}
+
 static void done(void *arg)
 {
     struct stream *st = arg;
@@ -216,29 +90,56 @@ static void done(void *arg)
 
     st->is_working = false;
     cl->tasks--;
-    /* What a failed step has appended stays here: frames before the fault were authentic, but
-     * nobody can want a part of a piece. */
-    if (cl->conn && st->result == ERR_OK && send_piece(st) != ERR_OK)
-        conn_close(cl->conn);
-    buf_clear(&st->out);
+    take_result(st);
     stream_go_on(cl);
     client_settle(cl);
 }
 
-static void submit(struct stream *st)
+/* Little work is done here and now: to hand it over would cost more. Signatures are much. */
+static bool is_small(const struct stream *st)
+{
+    unsigned suite = message_facts(st->m).suite;
+    size_t sum = 0;
+
+    for (unsigned i = st->at; i < st->n_parts; i++)
+        sum += st->parts[i].len;
+    return sum <= INLINE_MAX && (suite == 0 || suite == ESDK_SUITE_COMMITTING) &&
+           st->suite_asked != ESDK_SUITE_SIGNED;
+}
+
+/* True: done already. */
+static bool submit(struct stream *st)
 {
     const struct work w = { .run = run, .done = done, .arg = st };
 
     client_set_deadline(st->cl, 0);
+    if (is_small(st)) {
+        run(st->cl->s->cx, st);
+        take_result(st);
+        return true;
+    }
     if (work_submit(st->cl->s->work, w) != ERR_OK) {
         fail_with(st, "busy", "Service is busy", "too much work waits");
-        return;
+        return false;
     }
     st->is_working = true;
     st->cl->tasks++;
+    return false;
 }
 
 /* --- keys --- */
+
+/* A copy stays until the key has proved to be the message's. */
+static enum err give_key(struct stream *st, struct secret *key, struct span blob)
+{
+    if (st->ticket.may_keep) {
+        st->proving_blob = BUF_INIT(BLOB_MAX);
+        if (secret_copy(secret_view(key), &st->proving) != ERR_OK ||
+            buf_append(&st->proving_blob, blob) != ERR_OK)
+            secret_clear(&st->proving);
+    }
+    return message_key_give(st->m, key, blob);
+}
 
 static void key_answered(struct task *t, const struct enclave_action *a)
 {
@@ -252,11 +153,11 @@ static void key_answered(struct task *t, const struct enclave_action *a)
     if (!a->code)
         r = base64_parse(enclave_request_result(t->rq).ciphertext_blob_b64, &blob, NULL);
     if (!a->code && r == ERR_OK)
-        r = message_key_give(st->m, &key, buf_view(&blob));
+        r = give_key(st, &key, buf_view(&blob));
     secret_clear(&key);
     if (a->code && cl->conn) {
         const struct proto_error e = enclave_request_failure(t->rq);
-        fail(st, &e);
+        stream_fail(st, &e);
     } else if (r != ERR_OK && cl->conn) {
         fail_with(st, "busy", "Service is out of memory", NULL);
     } else {
@@ -266,19 +167,36 @@ static void key_answered(struct task *t, const struct enclave_action *a)
     client_settle(cl);
 }
 
-static void ask_for_key(struct stream *st)
+static bool find_key(struct stream *st, const struct enclave_key_ask *ask)
+{
+    struct secret key;
+    struct span blob;
+
+    if (!enclave_key_find(st->cl->s->enclave, ask, st->length, clock_mono_ns(), &key, &blob,
+                          &st->ticket))
+        return false;
+    enum err r = message_key_give(st->m, &key, blob);
+    secret_clear(&key);
+    return r == ERR_OK;
+}
+
+/* True: it is there. */
+static bool ask_for_key(struct stream *st)
 {
     const struct enclave_input input = { .form = ENCLAVE_KEY, .key = message_key_ask(st->m) };
     const struct enclave_event ev = { .kind = ENCLAVE_RECEIVED, .input = &input };
     struct task *t;
 
     client_set_deadline(st->cl, 0);
+    if (find_key(st, input.key))
+        return true;
     if (task_new(st->cl, key_answered, &t) != ERR_OK) {
         fail_with(st, "busy", "Service is out of memory", NULL);
-        return;
+        return false;
     }
     st->has_key_task = true;
     task_step(t, &ev);
+    return false;
 }
 
 /* --- input --- */
@@ -318,20 +236,22 @@ static enum err take_input(struct stream *st, struct why *why)
     return r;
 }
 
-static void next_piece(struct stream *st)
+/* True: a piece was done already. */
+static bool next_piece(struct stream *st)
 {
     struct client *cl = st->cl;
     struct why why = { .what = "" };
     enum err r = take_input(st, &why);
 
     if (r == ERR_OK)
-        submit(st);
-    else if (r == ERR_MORE && !cl->has_eof)
+        return submit(st);
+    if (r == ERR_MORE && !cl->has_eof)
         client_set_deadline(cl, clock_mono_ns() + cl->s->set->read_ms * NS_PER_MS);
     else if (r == ERR_NOMEM)
         fail_with(st, "busy", "Service is out of memory", NULL);
     else
         fail_with(st, "invalid_request", "Body of the request is not whole", why.what);
+    return false;
 }
 
 static void hold_back(struct client *cl)
@@ -340,26 +260,32 @@ static void hold_back(struct client *cl)
     client_set_deadline(cl, clock_mono_ns() + cl->s->set->write_ms * NS_PER_MS);
 }
 
-void stream_go_on(struct client *cl)
+/* What comes next. True: it is done, and something may follow at once. */
+static bool go_on(struct client *cl)
 {
     struct stream *st = cl->call ? cl->call->stream : NULL;
 
     if (!st || st->is_working || st->has_key_task || !cl->conn || cl->phase != CLIENT_RUNNING)
-        return;
+        return false;
     const struct message_fault *f = message_fault(st->m);
     if (st->result != ERR_OK)
         fail_with(st, f->code ? f->code : "busy", f->title ? f->title : "Service is out of memory",
                   f->why.what);
     else if (message_is_done(st->m))
-        finish(st);
+        stream_finish(st);
     else if (message_wants_key(st->m))
-        ask_for_key(st);
+        return ask_for_key(st);
     else if (conn_unsent(cl->conn) >= UNSENT_MAX)
         hold_back(cl);
-    else if (st->at < st->n_parts)
-        submit(st);
     else
-        next_piece(st);
+        return st->at < st->n_parts ? submit(st) : next_piece(st);
+    return false;
+}
+
+void stream_go_on(struct client *cl)
+{
+    while (go_on(cl))
+        ;
 }
 
 void stream_drained(struct client *cl)
@@ -378,7 +304,7 @@ void stream_timeout(struct client *cl)
         fail_with(st, "read_timeout", "Request did not arrive in time", NULL);
         return;
     }
-    note_end(st, "write_timeout", NULL); /* who does not read cannot be told */
+    stream_note_end(st, "write_timeout", NULL); /* who does not read cannot be told */
     conn_close(cl->conn);
 }
 
@@ -434,6 +360,9 @@ static enum err make_message(struct stream *st, const struct http1_head *head,
     }
     if (r != ERR_OK)
         return r;
+    st->suite_asked = asked->suite;
+    if (st->cl->call->route.endpoint == API_MESSAGE_REWRAP)
+        st->length = ENCLAVE_BYTES_UNKNOWN; /* of what is sealed */
     const struct message_options o = {
         .op = op_of(st->cl->call->route.endpoint),
         .policy = s->set->policy,
@@ -464,6 +393,9 @@ static struct stream *stream_new(struct client *cl, const struct http1_head *hea
     st->reader = http1_body_init(head, UINT64_MAX);
     st->parts[0] = SPAN_EMPTY; /* sealing begins before there is anything to seal */
     st->n_parts = 1;
+    st->length = head->framing == HTTP1_LENGTH    ? head->content_length
+                 : head->framing == HTTP1_NO_BODY ? 0
+                                                  : ENCLAVE_BYTES_UNKNOWN;
     enclave_id_next(cl->s->enclave, st->id);
     cl->s->running++;
     cl->s->streams++;
@@ -473,7 +405,8 @@ static struct stream *stream_new(struct client *cl, const struct http1_head *hea
 void stream_begin(struct client *cl, const struct http1_head *head, size_t head_bytes)
 {
     struct service *s = cl->s;
-    struct api_fault fault = { .code = "busy", .title = "Service is busy",
+    struct api_fault fault = { .code = "busy",
+                               .title = "Service is busy",
                                .detail = "too many streams at one time" };
     struct api_message *asked = calloc(1, sizeof *asked);
     struct stream *st = NULL;
