@@ -66,6 +66,8 @@ static void on_acceptable(uv_poll_t *h, int status, int events)
 {
     struct acceptor *a = h->data;
     const int on = 1;
+    bool any = false;
+    int e = 0;
     (void)status;
     (void)events;
 
@@ -73,19 +75,23 @@ static void on_acceptable(uv_poll_t *h, int status, int events)
         int fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             a->paused = false;
+            any = true;
             if (a->at.kind == ADDR_TCP)
                 (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
             a->fn(a->arg, fd);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accepting(a, errno);
+        e = errno;
+        if (e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM) {
+            pause_accepting(a, e);
             return;
         }
-        if (errno == EAGAIN)
+        if (e == EAGAIN)
             return;
         /* Others are about the peer that has gone again (accept(2)): the next one. */
     }
+    if (!any && !a->freed) /* nothing but such: what keeps coming back must not keep us busy */
+        pause_accepting(a, e);
 }
 
 static void file_path(const struct addr *at, struct sockaddr_un *out)

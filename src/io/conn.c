@@ -20,6 +20,9 @@ static void on_turn(struct loop_defer *d);
 static void on_timer(uv_timer_t *h);
 static void on_drop(struct loop_member *m);
 
+/* Of a conn whose owner came to nothing before it could name its own. */
+static const struct conn_events nobody = { 0 };
+
 enum err conn_make(struct loop *l, const struct conn_options *o, struct conn **out)
 {
     struct conn *c = calloc(1, sizeof(*c));
@@ -29,7 +32,7 @@ enum err conn_make(struct loop *l, const struct conn_options *o, struct conn **o
     c->turn.fn = on_turn;
     c->member.drop = on_drop;
     c->fd = -1;
-    c->events = o->events;
+    c->events = o->events ? o->events : &nobody;
     c->arg = o->arg;
     c->in = BUF_INIT(o->in_max);
     c->piece = READ_FIRST_BYTES;

@@ -1,5 +1,6 @@
 #include "io/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -150,6 +151,8 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     l.text[l.len++] = '\n';
     /* One call, so that lines of several processes on one pipe do not mix; a log that cannot be
      * written has nowhere to say so. */
-    ssize_t written = write(STDERR_FILENO, l.text, l.len);
-    (void)written;
+    ssize_t written;
+    do
+        written = write(STDERR_FILENO, l.text, l.len);
+    while (written < 0 && errno == EINTR);
 }

@@ -49,6 +49,28 @@ static void over_without_an_owner_is_closed(void **state)
     peer_done(&b);
 }
 
+static void close_at_once(struct conn *c, void *arg)
+{
+    (void)arg;
+    conn_close(c);
+}
+
+/* An owner that has no memory for its own part closes before it has named its events. */
+static void conn_of_nobody(void **state)
+{
+    const struct listener_options o = { .conn = { .in_max = IN_MAX },
+                                        .max = 4,
+                                        .accepted = close_at_once };
+    struct addr at = unix_addr("s");
+    struct peer p;
+    (void)state;
+
+    assert_int_equal(listener_new(bench.loop, &at, &o, &bench.listener, NULL), ERR_OK);
+    peer_connect(&p, &at, NULL, IN_MAX);
+    UNTIL(p.eofs == 1);
+    peer_done(&p);
+}
+
 static void listener_freed_before_its_conns(void **state)
 {
     struct peer p;
@@ -124,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_BENCH(listener_at_its_limit),
         ON_BENCH(over_without_an_owner_is_closed),
+        ON_BENCH(conn_of_nobody),
         ON_BENCH(listener_freed_before_its_conns),
         ON_BENCH(listener_removes_only_its_own),
         ON_BENCH(listen_twice),
