@@ -56,9 +56,14 @@ struct enclave_time {
 };
 
 /* R-14: the host's clock may not take us back. Wall time is followed forward, and backwards by at
- * most SIGV4_SKEW_S below the highest ever seen. */
+ * most SIGV4_SKEW_S below a line that the monotonic clock carries on from the latest time that was
+ * believed; from there on the line is the time, so that a clock set back by hours stops nothing. A
+ * step ahead is followed at once but believed only when it has lasted for an hour: if it is taken
+ * back before, that is no way back. */
 struct enclave_clock {
-    int64_t highest_s; /* 0: nothing seen yet */
+    int64_t line_s; /* 0: nothing seen yet */
+    uint64_t line_ns;
+    uint64_t ahead_ns; /* monotonic: wall time is a step ahead since then; 0: it is not */
     int64_t start_wall_s;
     uint64_t start_mono_ns;
 };

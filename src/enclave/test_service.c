@@ -60,13 +60,37 @@ static void clock_follows_forward(void **state)
 static void clock_goes_back_little(void **state)
 {
     (void)state;
+    const uint64_t s = 1000000000;
+    struct enclave_clock c = { 0 };
+
+    assert_int_equal(enclave_clock_read(&c, 10000, 1), 10000);
+    assert_int_equal(enclave_clock_read(&c, 9700, 2), 9700);
+    assert_int_equal(enclave_clock_read(&c, 9699, 3), 10000); /* a step: the line goes on */
+    assert_int_equal(enclave_clock_read(&c, 1, 4), 10000);
+    assert_int_equal(enclave_clock_read(&c, 10001, 5), 10001);
+    assert_int_equal(enclave_clock_read(&c, 2, 8192 * s), 10001 + 8191 - 1);
+    assert_int_equal(enclave_clock_read(&c, 18192, 8192 * s), 18192); /* and is caught up with */
+    assert_int_equal(enclave_clock_read(&c, 2, 8192 * s), 18192);
+}
+
+static void clock_steps_ahead(void **state)
+{
+    (void)state;
+    const uint64_t s = 1000000000;
     struct enclave_clock c = { 0 };
 
     assert_int_equal(enclave_clock_read(&c, 10000, 0), 10000);
-    assert_int_equal(enclave_clock_read(&c, 9700, 1), 9700);
-    assert_int_equal(enclave_clock_read(&c, 9699, 2), 9700);
-    assert_int_equal(enclave_clock_read(&c, 1, 3), 9700);
-    assert_int_equal(enclave_clock_read(&c, 10001, 4), 10001);
+    assert_int_equal(enclave_clock_read(&c, 10300, 1), 10300); /* believed at once */
+    assert_int_equal(enclave_clock_read(&c, 9999, 2), 10300);
+    assert_int_equal(enclave_clock_read(&c, 10601, 3), 10601); /* not so */
+    assert_int_equal(enclave_clock_read(&c, 99999, 100 * s), 99999);
+    assert_int_equal(enclave_clock_read(&c, 10400, 100 * s), 10400); /* taken back */
+    assert_int_equal(enclave_clock_read(&c, 99999, 200 * s), 99999); /* anew */
+    assert_int_equal(enclave_clock_read(&c, 103598, 3799 * s), 103598);
+    assert_int_equal(enclave_clock_read(&c, 13900, 3799 * s), 13900);
+    assert_int_equal(enclave_clock_read(&c, 99999, 4000 * s), 99999);
+    assert_int_equal(enclave_clock_read(&c, 103599, 7601 * s), 103599); /* it has lasted */
+    assert_int_equal(enclave_clock_read(&c, 17400, 7602 * s), 103599);
 }
 
 static void document_ages(void **state)
@@ -380,6 +404,7 @@ int main(void)
         cmocka_unit_test(settings),
         cmocka_unit_test(clock_follows_forward),
         cmocka_unit_test(clock_goes_back_little),
+        cmocka_unit_test(clock_steps_ahead),
         cmocka_unit_test(document_ages),
         cmocka_unit_test(document_fails),
         cmocka_unit_test(fresh_document_once),
