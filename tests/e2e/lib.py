@@ -239,6 +239,7 @@ class Stack:
         self.app = Principal("app", "AKIDAPPAPPAPPAPPAPP0", base64.b64encode(os.urandom(30)).decode())
         self.service_options, self.service_env = list(service_options), dict(service_env or {})
         self.nsm_options, self.log_level = list(nsm_options), log_level
+        self.service_program = "nitroseald"
         self.nsm = self.kms_program = self.proxy = self.service = None
         self.kms_port = 0
 
@@ -335,7 +336,7 @@ class Stack:
                 "AWS_ENDPOINT_URL_KMS": f"https://localhost:{self.kms_port}", "NITROSEAL_LOG": self.log_level}
 
     def start_service(self, cid=CID, nsm="nsm", name="service", options=()):
-        p = Program("nitroseald", ["--cid", cid, *self.service_options, *options],
+        p = Program(self.service_program, ["--cid", cid, *self.service_options, *options],
                     env={**self.settings(nsm), **self.service_env}, log=self.log_of(name))
         where = os.path.join(self.v, f"{cid}.vsock_{PORT}")
         until(lambda: not p.alive() or self.answers(where), seconds=30, what="nitroseald")
