@@ -310,15 +310,15 @@ def stopping(stack):
 
     def big():
         mine = Client(stack)
-        done.append(mine.ask("POST", "/v1/batch", {"items": [{"operation": "encrypt", "message": "x"}] * 300}))
+        done.append(mine.ask("POST", "/v1/batch", {"items": [{"operation": "encrypt", "message": "x"}] * 1000}))
 
     t = threading.Thread(target=big)
     t.start()
-    time.sleep(0.1)
+    lib.until(lambda: b"nitroseal_requests_running 0\n" not in c.ask("GET", "/metrics")[2], what="the batch")
     status = stack.service.stop()
     t.join()
     s, h, a = done[0]
-    check(status == 0 and s == 200 and len(a["results"]) == 300 and h["connection"] == "close", "SIGTERM: what runs is finished", status, s)
+    check(status == 0 and s == 200 and len(a["results"]) == 1000 and h["connection"] == "close", "SIGTERM: what runs is finished", status, s)
     check(c.sock.recv(1) == b"", "and idle connections are closed")
 
 
