@@ -237,6 +237,7 @@ class Stack:
         everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
         self.admin = Principal("admin", "AKIDADMINADMINADMIN0", base64.b64encode(os.urandom(30)).decode(), policies=[everything])
         self.app = Principal("app", "AKIDAPPAPPAPPAPPAPP0", base64.b64encode(os.urandom(30)).decode())
+        self.others = []  # further principals of the local KMS
         self.service_options, self.service_env = list(service_options), dict(service_env or {})
         self.nsm_options, self.log_level = list(nsm_options), log_level
         self.service_program = "nitroseald"
@@ -278,7 +279,7 @@ class Stack:
     def start_kms(self):
         principals = self.path("principals.json")
         with open(os.open(principals, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
-            json.dump([self.admin.entry(), self.app.entry()], f)
+            json.dump([p.entry() for p in (self.admin, self.app, *self.others)], f)
         port = self.path("kms", "port")
         if os.path.exists(port):
             os.unlink(port)
@@ -315,9 +316,9 @@ class Stack:
              "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": "*",
              "Condition": {"StringEqualsIgnoreCase": condition}}, *more]})
 
-    def make_key(self, pcrs=None):
+    def make_key(self, pcrs=None, more=()):
         pcrs = pcrs or {k: v for k, v in self.measured().items() if k in ("PCR0", "PCR1", "PCR2")}
-        made = self.kms.call(self.admin, "CreateKey", Policy=self.policy(pcrs))
+        made = self.kms.call(self.admin, "CreateKey", Policy=self.policy(pcrs, more))
         self.arn = made["KeyMetadata"]["Arn"]
         return self.arn
 

@@ -6,28 +6,7 @@ import hashlib, json, os, socket, struct, threading
 import duplex
 import lib
 from lib import check
-
-ENC, DEC, WRAP = "/v1/messages/encrypt", "/v1/messages/decrypt", "/v1/messages/rewrap"
-
-
-def hold(stack, cid=lib.CID):
-    import http.client
-    c = http.client.HTTPConnection("enclave")
-    c.sock = socket.socket(socket.AF_UNIX)
-    c.sock.connect(os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}"))
-    c.request("PUT", "/v1/credentials", json.dumps(stack.app.seed()), {"Content-Type": "application/json"})
-    r = c.getresponse()
-    r.read()
-    c.close()
-    return r.status
-
-
-def refused(a, status, code):
-    return a.status == status and a.headers.get("content-type") == "application/problem+json" and json.loads(a.body)["code"] == code
-
-
-def said(a):
-    return a.status, a.headers, a.reason, a.trailers, a.body[:300]
+from messages import DEC, ENC, WRAP, hold, metrics, refused, said
 
 
 def round_trips(stack):
@@ -199,17 +178,6 @@ def slow_reader(stack):
     check(sent < 8 << 20, "a client that does not read is held back", sent)
     check(duplex.ask(stack, ENC, b"x").good, "others are served")
     s.close()
-
-
-def metrics(stack, cid):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}"))
-        s.sendall(b"GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n")
-        out = b""
-        while piece := s.recv(65536):
-            out += piece
-    lines = [x.split(" ") for x in out.decode().splitlines() if x.startswith("nitroseal_")]
-    return {x[0]: float(x[1]) for x in lines}
 
 
 def kept_keys(stack):

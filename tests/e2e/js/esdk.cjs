@@ -1,12 +1,13 @@
-// esdk.cjs - AWS's Encryption SDK for JavaScript with a raw AES key, behind a pipe: one JSON request a line on stdin,
-// one answer a line on stdout; bytes are base64. argv: folder of node_modules, the key in hexadecimal digits.
+// esdk.cjs - AWS's Encryption SDK for JavaScript behind a pipe: one JSON request a line on stdin, one answer a line on
+// stdout; bytes are base64. A request with "kms" uses the KMS keyring, others a raw AES key.
+// argv: folder of node_modules, that key in hexadecimal digits, KMS's endpoint (where there is one).
 "use strict";
 const { createRequire } = require("module");
 const readline = require("readline");
 
-const [, , folder, keyHex] = process.argv;
+const [, , folder, keyHex, endpoint] = process.argv;
 const sdk = createRequire(folder + "/")("@aws-crypto/client-node");
-const keyring = new sdk.RawAesKeyringNode({
+const raw = new sdk.RawAesKeyringNode({
   keyNamespace: "test-ns",
   keyName: "k",
   unencryptedMasterKey: Uint8Array.from(Buffer.from(keyHex, "hex")),
@@ -14,22 +15,61 @@ const keyring = new sdk.RawAesKeyringNode({
 });
 const older = sdk.buildClient(sdk.CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT);
 const newer = sdk.buildClient(sdk.CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
+const suppliers = new Map();
+
+// kms: { who: { id, secret, token }, generator, keys }; to open the two are the keys that may be asked for.
+function keyringOf({ kms }, opens) {
+  if (!kms) return raw;
+  const { id, secret, token } = kms.who;
+  if (!suppliers.has(id)) {
+    const credentials = { accessKeyId: id, secretAccessKey: secret, sessionToken: token };
+    suppliers.set(id, sdk.cacheClients(sdk.getClient(sdk.KMS, { endpoint, credentials, maxAttempts: 1 })));
+  }
+  const keyIds = kms.keys || [];
+  return opens
+    ? new sdk.KmsKeyringNode({ clientProvider: suppliers.get(id), keyIds: [kms.generator, ...keyIds] })
+    : new sdk.KmsKeyringNode({ clientProvider: suppliers.get(id), generatorKeyId: kms.generator, keyIds });
+}
+
+// What a stream gives for `data`, written to it in pieces of `cut` bytes.
+async function through(stream, data, cut) {
+  const out = [];
+  let header;
+  stream.on("MessageHeader", (h) => (header = h));
+  const read = (async () => {
+    for await (const piece of stream) out.push(piece);
+  })();
+  for (let at = 0; at < data.length; at += cut) {
+    if (!stream.write(data.subarray(at, at + cut))) await Promise.race([new Promise((go) => stream.once("drain", go)), read]);
+  }
+  stream.end();
+  await read;
+  return { bytes: Buffer.concat(out), header };
+}
+
+const facts = (header) => ({ context: header.encryptionContext, suite: header.suiteId, frame: header.frameLength });
 
 const operations = {
-  async encrypt({ suite, frame, context, data }) {
-    const client = suite >= 0x0478 ? newer : older;
+  async encrypt(request) {
+    const { suite, frame, context, data, cut } = request;
+    const client = suite === undefined || suite >= 0x0478 ? newer : older;
     const options = { suiteId: suite, frameLength: frame, encryptionContext: context };
-    const { result } = await client.encrypt(keyring, Buffer.from(data, "base64"), options);
+    const plain = Buffer.from(data, "base64");
+    const result = cut
+      ? (await through(client.encryptStream(keyringOf(request), options), plain, cut)).bytes
+      : (await client.encrypt(keyringOf(request), plain, options)).result;
     return { data: result.toString("base64") };
   },
-  async decrypt({ data }) {
-    const { plaintext, messageHeader } = await newer.decrypt(keyring, Buffer.from(data, "base64"));
-    return {
-      data: plaintext.toString("base64"),
-      context: messageHeader.encryptionContext,
-      suite: messageHeader.suiteId,
-      frame: messageHeader.frameLength,
-    };
+  async decrypt(request) {
+    const { data, cut, unsigned } = request;
+    const message = Buffer.from(data, "base64");
+    if (!cut) {
+      const { plaintext, messageHeader } = await newer.decrypt(keyringOf(request, true), message);
+      return { data: plaintext.toString("base64"), ...facts(messageHeader) };
+    }
+    const make = unsigned ? newer.decryptUnsignedMessageStream : newer.decryptStream;
+    const { bytes, header } = await through(make(keyringOf(request, true)), message, cut);
+    return { data: bytes.toString("base64"), ...facts(header) };
   },
 };
 
