@@ -2,9 +2,9 @@
  *
  * Pure. Never for seed messages: texts under one data key would show that they are equal (R-5). A
  * key is found again only for the same use (new message, or one to be opened), suite, commitment
- * policy, key ARN, encryption context, epoch, and for opening the same encrypted data key. The epoch
- * is the service's: it moves when PCRs, credentials or the recipient key change. Suites without
- * derivation are refused both ways, since a message's own key comes only from derivation.
+ * policy, key ARN, encryption context, epoch, and for opening the same encrypted data key. The
+ * epoch is the service's: it moves when PCRs, credentials or the recipient key change. Suites
+ * without derivation are refused both ways, since a message's own key comes only from derivation.
  *
  * An entry leaves by age, use, room or change; what it held is wiped then. Give-outs are copies.
  * Sources: esdk section 10.3, security R-5.
@@ -16,10 +16,10 @@
 #include "esdk/esdk.h"
 
 struct key_cache_limits {
-    uint64_t age_ns;    /* of an entry; 0: there is no cache */
-    uint64_t messages;  /* that an entry seals; opening is limited by age only */
-    uint64_t bytes;     /* that an entry seals */
-    unsigned entries;   /* at most KEY_CACHE_ENTRIES_MAX */
+    uint64_t age_ns;   /* of an entry; 0: there is no cache */
+    uint64_t messages; /* that an entry seals; opening is limited by age only */
+    uint64_t bytes;    /* that an entry seals */
+    unsigned entries;  /* at most KEY_CACHE_ENTRIES_MAX */
 };
 
 enum {
@@ -36,7 +36,7 @@ struct key_cache_use {
     const struct esdk_suite *suite;
     enum esdk_policy policy;
     struct span arn;
-    struct span pairs; /* the encryption context for KMS, canonical */
+    struct span pairs;      /* the encryption context for KMS, canonical */
     struct span ciphertext; /* opening: the encrypted data key */
     uint64_t epoch;
 };
@@ -56,8 +56,8 @@ MUST_USE enum err key_cache_new(const struct key_cache_limits *limits, struct ke
 void key_cache_free(struct key_cache *c); /* wipes; NULL is fine */
 
 /* A copy of the key and, for a new message, a view of its blob that lives until the next call.
- * `bytes`: of the message to be sealed; they are counted, and an entry that would go past a limit is
- * given up instead. False: not there. ERR_NOMEM counts as not there. */
+ * `bytes`: of the message to be sealed; they are counted, and an entry that would go past a limit
+ * is given up instead. False: not there. ERR_NOMEM counts as not there. */
 bool key_cache_get(struct key_cache *c, const struct key_cache_id *id, uint64_t bytes,
                    uint64_t now_ns, struct secret *key, struct span *blob);
 /* Keep copies; the first message's bytes count. What does not fit is not kept. */

@@ -62,8 +62,9 @@ static inline bool seals(const struct message *m)
 /* message_new.c: our code and words for an error. */
 const char *message_code_of(enum err r);
 const char *message_title_of(enum err r);
-/* The first encrypted data key under one of our ARNs into m->ask and m->opened_arn; the ARN is ours,
- * not the message's. ERR_DENIED: none. ERR_MALFORMED: what claims to be of KMS has no ARN of KMS. */
+/* The first encrypted data key under one of our ARNs into m->ask and m->opened_arn; the ARN is
+ * ours, not the message's. ERR_DENIED: none. ERR_MALFORMED: what claims to be of KMS has no ARN of
+ * KMS. */
 MUST_USE enum err message_choose_key(struct message *m, struct why *why);
 
 extern const struct esdk_limits message_limits;

@@ -1,5 +1,5 @@
-#include "enclave/key_cache.h"
 #include "crypto/test_scan.h"
+#include "enclave/key_cache.h"
 #include "testing/t.h"
 
 #define ARN   "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -249,12 +249,9 @@ static void nothing_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_use),
-        cmocka_unit_test(not_kept),
-        cmocka_unit_test(ages),
-        cmocka_unit_test(is_used_up),
-        cmocka_unit_test(room),
-        cmocka_unit_test(limits_of_its_own),
+        cmocka_unit_test(another_use),   cmocka_unit_test(not_kept),
+        cmocka_unit_test(ages),          cmocka_unit_test(is_used_up),
+        cmocka_unit_test(room),          cmocka_unit_test(limits_of_its_own),
         cmocka_unit_test(nothing_stays),
     };
 

@@ -37,12 +37,25 @@ static void fail_with(struct stream *st, const char *code, const char *title, co
 
 /* --- work --- */
 
+/* About as much as the parts become, so that nothing is moved on the way. */
+static enum err reserve_out(struct stream *st)
+{
+    size_t sum = OUT_MORE;
+    uint8_t *room;
+
+    st->out = BUF_INIT(MESSAGE_OUT_MAX);
+    for (unsigned i = st->at; i < st->n_parts; i++)
+        sum += st->parts[i].len;
+    enum err r =
+        buf_reserve(&st->out, sum < MESSAGE_OUT_SOFT_MAX ? sum : MESSAGE_OUT_SOFT_MAX, &room);
+    return r == ERR_OK ? buf_append_str(&st->out, "00000000\r\n") : r;
+}
+
 static void run(struct crypto *cx, void *arg)
 {
     struct stream *st = arg;
 
-    st->out = BUF_INIT(MESSAGE_OUT_MAX);
-    st->result = buf_append_str(&st->out, "00000000\r\n");
+    st->result = reserve_out(st);
     while (st->result == ERR_OK && st->at < st->n_parts && !message_wants_key(st->m) &&
            st->out.len < MESSAGE_OUT_SOFT_MAX) {
         bool is_last = st->input_is_over && st->at + 1 == st->n_parts;
@@ -208,6 +221,7 @@ static enum err take_input(struct stream *st, struct why *why)
     size_t at = 0;
     bool is_over = false;
     enum err r = ERR_OK;
+    uint8_t *room;
 
     st->n_parts = st->at = 0;
     while (r == ERR_OK && !is_over && st->n_parts < PARTS_MAX) {
@@ -231,7 +245,11 @@ static enum err take_input(struct stream *st, struct why *why)
         st->parts[st->n_parts++] = SPAN_EMPTY;
     /* The piece goes as it is; what belongs to the next one is little. */
     st->in = buf_take(in);
-    r = buf_append(in, span_from(buf_view(&st->in), at));
+    r = ERR_OK;
+    if (st->in.len >= IN_MAX / 2) /* the next will be as large */
+        r = buf_reserve(in, IN_MAX, &room);
+    if (r == ERR_OK)
+        r = buf_append(in, span_from(buf_view(&st->in), at));
     conn_set_in_max(st->cl->conn, IN_MAX); /* there is room again */
     return r;
 }

@@ -14,6 +14,7 @@ enum {
     HEADERS_MAX = 8 + API_PAIRS_MAX,
     HEAD_MAX = 65536,
     BLOB_MAX = 6144,
+    OUT_MORE = 4096,        /* that a piece grows by, as a rule */
     INLINE_MAX = 16384,     /* bytes that are sealed or opened on the loop */
     STREAM_BYTES = 2 << 20, /* what one takes, for the sum of what is in memory */
 };
