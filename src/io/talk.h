@@ -1,0 +1,25 @@
+/* talk.h - a request out and an answer in over one blocking connection, both at once: whoever
+ * refuses a request answers before it has all of it, and does not read on. */
+#ifndef IO_TALK_H
+#define IO_TALK_H
+
+#include <pthread.h>
+
+#include "io/sys.h"
+
+enum { TALK_PIECE_BYTES = 65536 };
+
+/* Between requests: the peer has neither closed the connection nor sent what nobody asked for. */
+MUST_USE bool talk_is_quiet(int fd);
+
+/* Wait until something can move, then send from the front of *out what goes, and append to `in`
+ * what is there, at most TALK_PIECE_BYTES. Returns after either. *is_broken: the peer takes no more
+ * (*out is empty then; its answer may still come). *eof: nothing more will come. No signal is
+ * raised. ERR_TIMEOUT, ERR_IO, ERR_LIMIT, ERR_NOMEM. */
+MUST_USE enum err talk_step(int fd, struct span *out, struct buf *in, bool *is_broken, bool *eof,
+                            uint64_t deadline_ns, struct why *why);
+
+/* Threads that share one connection take turns. ERR_TIMEOUT. */
+MUST_USE enum err talk_lock(pthread_mutex_t *lock, uint64_t deadline_ns);
+
+#endif
