@@ -56,7 +56,7 @@ MUST_USE enum err proto_attest_answer_write(struct buf *out, struct span documen
 MUST_USE enum err proto_error_write(struct buf *out, const struct proto_error *e,
                                     struct span request_id);
 
-/* Client side. */
+/* Client side. `cred` NULL: member left out, for a service that holds some. */
 struct proto_credentials {
     struct span access_key_id, secret_access_key, session_token;
 };

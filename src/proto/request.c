@@ -170,6 +170,8 @@ enum err proto_request_parse(struct span in, struct proto_request *out, struct w
 
 static void write_credentials(struct json_out *w, const struct proto_credentials *cred)
 {
+    if (!cred)
+        return;
     json_out_key(w, "credentials");
     json_out_object(w);
     json_out_key(w, "access_key_id");
