@@ -303,6 +303,29 @@ def limits(stack):
     p.stop()
 
 
+def renewed_ahead(stack):
+    """Documents and keys are there before they are needed: nothing is asked, and the document never gets old."""
+    p = stack.start_service(cid=33, name="service-young", options=["--document-max-age", "2", "--key-max-age", "1"])
+    c = Client(stack, 33)
+    c.ask("PUT", "/v1/credentials", stack.app.seed())
+
+    def ages():
+        _, _, b = c.ask("GET", "/metrics")
+        value = {x.split(" ")[0]: x.split(" ")[1] for x in b.decode().splitlines() if x.startswith("nitroseal_")}
+        return float(value.get("nitroseal_attestation_document_age_seconds", "nan")), float(value["nitroseal_recipient_key_age_seconds"])
+
+    seen = []
+    for _ in range(60):
+        seen.append(ages())
+        time.sleep(0.08)
+    documents, keys = [a for a, _ in seen], [a for _, a in seen]
+    check(all(a < 2 for a in documents) and sum(b < a for a, b in zip(documents, documents[1:])) >= 2, "a document is replaced before its time is over", documents)
+    check(sum(b < a for a, b in zip(keys, keys[1:])) >= 2, "so is the recipient key", keys)
+    check(all(c.ask("POST", "/v1/encrypt", {"message": "x"})[0] == 200 for _ in range(50)), "requests are served with both")
+    check("recipient key replaced" in p.text() and "no attestation document" not in p.text(), "the log says so")
+    p.stop()
+
+
 def stopping(stack):
     c = Client(stack)
     c.ask("GET", "/healthz")
@@ -339,6 +362,7 @@ bad_http(the_stack)
 connections(the_stack)
 gone_midway(the_stack)
 limits(the_stack)
+renewed_ahead(the_stack)
 log = open(the_stack.log_of("service"), encoding="utf-8").read()
 check(the_stack.app.secret not in log and "pipelined" not in log, "neither credentials nor texts in the log")
 stopping(the_stack)
