@@ -14,6 +14,13 @@ enum err call_fail(struct call *c, enum err r)
     return fault_bare(&c->fault, FAULT_INTERNAL);
 }
 
+enum err call_throttled(struct call *c)
+{
+    return fault_set(&c->fault, FAULT_THROTTLING,
+                     "You have exceeded the rate at which you may call KMS. Reduce the frequency "
+                     "of your calls.");
+}
+
 enum err call_fail_store(struct call *c, enum err r, enum store_use use)
 {
     if (r != ERR_IO)
@@ -144,9 +151,7 @@ enum err call_new_pair(struct call *c, enum keypair_spec spec, struct secret *pk
         return call_fail(c, r);
     }
     if (k->declined)
-        return fault_set(&c->fault, FAULT_THROTTLING,
-                         "You have exceeded the rate at which you may call KMS. Reduce the "
-                         "frequency of your calls.");
+        return call_throttled(c);
     k->wanted = spec;
     return ERR_MORE;
 }

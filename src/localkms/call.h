@@ -8,6 +8,7 @@
 #include "localkms/input.h"
 #include "localkms/localkms.h"
 #include "localkms/principals.h"
+#include "localkms/quota.h"
 #include "localkms/recipient.h"
 #include "localkms/validate.h"
 #include "localkms/vault.h"
@@ -32,6 +33,7 @@ struct localkms {
     struct principals principals;
     struct localkms_origin origin;
     bool audit, audit_hex;
+    struct quota quota;
     struct principal anybody; /* development mode; no arn: off */
     struct call *call;        /* one at a time, kept to spare the allocation */
     /* A pair that a request waits for, and the one that was made for it. */
@@ -75,6 +77,9 @@ typedef enum err call_fn(struct call *c);
 
 /* Our own fault: KMSInternalException. ERR_MORE (localkms.h says what for) goes through. */
 MUST_USE enum err call_fail(struct call *c, enum err r);
+
+/* One call too many for now. */
+MUST_USE enum err call_throttled(struct call *c);
 
 /* The same; ERR_IO is the store's: the client learns which it was, the log the store's own reason.
  */

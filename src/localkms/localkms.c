@@ -128,6 +128,7 @@ static enum err fill(struct crypto *cx, const struct localkms_settings *s, struc
     k->form = s->form;
     k->audit = s->audit;
     k->audit_hex = s->audit_hex;
+    k->quota = quota_init(s->quota, 0);
     k->origin = (struct localkms_origin){ .ip = "127.0.0.1", .tls = true };
     k->wanted = KEYPAIR_SPECS;
     k->made_spki = BUF_INIT(SPKI_MAX_BYTES);
@@ -269,6 +270,8 @@ static enum err perform(struct call *c, const struct http1_head *head, struct sp
     if (r != ERR_OK)
         return r;
     c->note->caller = c->who->arn;
+    if (!quota_take(&c->k->quota, c->now_ms))
+        return call_throttled(c);
     r = input_parse(body, &c->in, &c->fault);
     if (r != ERR_OK)
         return r;

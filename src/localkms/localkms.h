@@ -38,6 +38,7 @@ struct localkms_settings {
     enum cms_form form;     /* of CiphertextForRecipient */
     const struct keystore *store;
     int64_t max_document_age_s; /* 0: as long as its certificates are valid */
+    uint32_t quota;             /* calls of all callers a second; 0: no limit */
     bool refuse_debug;          /* documents of debug enclaves, whatever the policies say */
     bool audit;                 /* write a record of each call (audit.h) into the note */
     bool audit_hex;             /* with registers in hexadecimal, not base64 */

@@ -49,6 +49,7 @@ static void start(struct api *a)
         .master_key = SPAN_ARRAY(master),
         .form = a->form,
         .store = &store,
+        .quota = a->quota,
     };
 
     assert_int_equal(localkms_new(a->cx, &s, &a->k, NULL), ERR_OK);

@@ -28,6 +28,7 @@ struct api {
     enum cms_form form;
     struct span root;
     const char *qemu_module; /* NULL: none is trusted */
+    uint32_t quota;          /* 0: none */
     int64_t now_ms;
     struct localkms_note note;
     struct buf request, response;

@@ -473,19 +473,45 @@ static int down(void **state)
     return 0;
 }
 
+static void calls_past_the_quota(void **state)
+{
+    (void)state;
+    api.quota = 2;
+    api_restart(&api);
+    api_ask(&api, ADMIN, "ListKeys", "{}");
+    api_assert_ok(&api, "Keys");
+    api_ask(&api, NOBODY, "ListKeys", "{}"); /* refused before it counts */
+    assert_int_equal(api.status, 400);
+    api_ask(&api, ADMIN, "ListKeys", "{}");
+    api_assert_ok(&api, "Keys");
+    api_ask(&api, ADMIN, "ListKeys", "{}");
+    api_assert_fault(&api, "ThrottlingException",
+                     "You have exceeded the rate at which you may call KMS. Reduce the frequency "
+                     "of your calls.");
+    api.quota = 0;
+    api_restart(&api);
+    api_ask(&api, ADMIN, "ListKeys", "{}");
+    api_assert_ok(&api, "Keys");
+}
+
 int main(void)
 {
     enum {
         N = sizeof refusals / sizeof refusals[0],
         M = sizeof signings / sizeof signings[0],
-        OTHERS = 8
+        OTHERS = 9
     };
     static struct CMUnitTest tests[N + M + OTHERS];
     const struct CMUnitTest others[OTHERS] = {
-        cmocka_unit_test(key_life),       cmocka_unit_test(headers),
-        cmocka_unit_test(lists_in_pages), cmocka_unit_test(policies_are_put),
-        cmocka_unit_test(policy_quota),   cmocka_unit_test(store_fails),
-        cmocka_unit_test(states),         cmocka_unit_test(is_signed),
+        cmocka_unit_test(calls_past_the_quota),
+        cmocka_unit_test(key_life),
+        cmocka_unit_test(headers),
+        cmocka_unit_test(lists_in_pages),
+        cmocka_unit_test(policies_are_put),
+        cmocka_unit_test(policy_quota),
+        cmocka_unit_test(store_fails),
+        cmocka_unit_test(states),
+        cmocka_unit_test(is_signed),
     };
 
     for (size_t i = 0; i < N; i++)

@@ -21,6 +21,7 @@ struct softnsm {
     struct buf region, instance_id, module_id;
     bool debug_mode, definite, expired_leaf;
     size_t field_max;
+    unsigned fail_every, asked;
     uint8_t pcr[NSM_PCRS][NSM_PCR_BYTES];
     uint32_t locked;
 };
@@ -145,6 +146,7 @@ enum err softnsm_new(struct crypto *cx, const struct softnsm_settings *s, struct
     n->debug_mode = s->debug_mode;
     n->definite = s->definite;
     n->expired_leaf = s->expired_leaf;
+    n->fail_every = s->fail_every;
     n->field_max = s->field_max ? s->field_max : NSM_FIELD_MAX;
     n->locked = SOFTNSM_BOOT_LOCKED;
     enum err r = names_init(cx, n, s, now_ms, why);
@@ -336,7 +338,8 @@ enum err softnsm_ask(struct crypto *cx, struct softnsm *n, struct span request, 
     if (nsm_request_parse(request, &rq, NULL) != ERR_OK)
         return nsm_response_write(&rs, response);
     rs = (struct nsm_response){ .op = rq.op };
-    rs.error = answer(cx, n, &rq, now_ms, &scratch, &rs);
+    bool is_to_fail = n->fail_every && ++n->asked % n->fail_every == 0;
+    rs.error = is_to_fail ? NSM_INTERNAL_ERROR : answer(cx, n, &rq, now_ms, &scratch, &rs);
     enum err r = nsm_response_write(&rs, response);
     if (r != ERR_LIMIT || rs.error != NSM_SUCCESS)
         return r;

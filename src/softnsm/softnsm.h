@@ -26,6 +26,8 @@ struct softnsm_settings {
     bool debug_mode;         /* PCR0-2 and PCR8 read as zero; PCR3 and PCR4 do not */
     bool definite;           /* the payload's map has definite length, as hardware did until 2025 */
     bool expired_leaf;       /* the leaf ended long before: for tests of verifiers */
+    unsigned fail_every;     /* one of so many requests is answered InternalError: for tests of
+                                those who ask; 0: none */
     size_t field_max;        /* of user_data, nonce and public_key; 0: NSM_FIELD_MAX */
 };
 

@@ -201,6 +201,20 @@ static void random_bytes(void **state)
     assert_true(a.data.ptr[-3] == 0x59 && a.data.ptr[-2] == 1 && a.data.ptr[-1] == 0);
 }
 
+static void one_of_three_fails(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf raw = BUF_INIT(NSM_RESPONSE_MAX);
+    struct softnsm_settings s = settings();
+
+    s.fail_every = 3;
+    AUTO(softnsm_freep) struct softnsm *n = nsm_of(&s);
+    for (unsigned i = 1; i <= 9; i++) {
+        struct nsm_response rs = ask(n, (struct nsm_request){ .op = NSM_GET_RANDOM }, &raw);
+        assert_int_equal(rs.error, i % 3 == 0 ? NSM_INTERNAL_ERROR : NSM_SUCCESS);
+    }
+}
+
 /* ---- settings ---- */
 
 static const struct settings_row {
@@ -260,10 +274,10 @@ enum {
 int main(void)
 {
     static const struct CMUnitTest own[] = {
-        cmocka_unit_test(request_limit),   cmocka_unit_test(pcrs_at_the_start),
-        cmocka_unit_test(no_role_no_pcr3), cmocka_unit_test(extend_lock_extend),
-        cmocka_unit_test(lock_ranges),     cmocka_unit_test(describe_nsm),
-        cmocka_unit_test(random_bytes),
+        cmocka_unit_test(request_limit),      cmocka_unit_test(pcrs_at_the_start),
+        cmocka_unit_test(one_of_three_fails), cmocka_unit_test(no_role_no_pcr3),
+        cmocka_unit_test(extend_lock_extend), cmocka_unit_test(lock_ranges),
+        cmocka_unit_test(describe_nsm),       cmocka_unit_test(random_bytes),
     };
     static struct CMUnitTest
         tests[INDEX_ROWS + BAD_ROWS + SETTINGS_ROWS + sizeof(own) / sizeof(own[0])];

@@ -276,7 +276,7 @@ class Stack:
             self.nsm = p
         return p
 
-    def start_kms(self):
+    def start_kms(self, options=()):
         principals = self.path("principals.json")
         with open(os.open(principals, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
             json.dump([p.entry() for p in (self.admin, self.app, *self.others)], f)
@@ -285,7 +285,7 @@ class Stack:
             os.unlink(port)
         p = self.kms_program = Program("nitroseal-kms", ["--state", self.path("kms"), "--listen", f"127.0.0.1:{self.kms_port}",
                                                          "--region", REGION, "--account", ACCOUNT, "--root", self.path("nsm", "root.pem"),
-                                                         "--principals", principals, "--explain"], log=self.log_of("kms"))
+                                                         "--principals", principals, "--explain", *options], log=self.log_of("kms"))
         until(lambda: not p.alive() or (os.path.exists(port) and open(port).read().strip()), what="nitroseal-kms")
         if not p.alive():
             raise RuntimeError("nitroseal-kms left: " + p.text())

@@ -20,9 +20,15 @@ static const struct {
     enum ask_kind kind;
     unsigned weight;
 } mix[] = {
-    { ASK_ENCRYPT, 400 },      { ASK_DECRYPT, 440 },           { ASK_ATTEST, 20 },
-    { ASK_ALTERED_TEXT, 20 },  { ASK_ALTERED_SIGNATURE, 20 },  { ASK_GARBAGE, 20 },
-    { ASK_RANDOM, 30 },        { ASK_HEALTH, 30 },             { ASK_BATCH, 20 },
+    { ASK_ENCRYPT, 400 },
+    { ASK_DECRYPT, 440 },
+    { ASK_ATTEST, 20 },
+    { ASK_ALTERED_TEXT, 20 },
+    { ASK_ALTERED_SIGNATURE, 20 },
+    { ASK_GARBAGE, 20 },
+    { ASK_RANDOM, 30 },
+    { ASK_HEALTH, 30 },
+    { ASK_BATCH, 20 },
 };
 
 static const struct {
@@ -327,9 +333,10 @@ static enum err write_http(struct client *c, const struct ask *a, struct buf *ou
             text.ptr[i] = text.ptr[i] == '+' ? '-' : text.ptr[i] == '/' ? '_' : text.ptr[i];
         (void)snprintf(target, sizeof target, "/v1/attestation?nonce=%.*s", (int)text.len,
                        (const char *)text.ptr);
-        return r != ERR_OK ? r
-                           : put_head_and_body(a, target, is_binary ? "application/octet-stream" : NULL,
-                                               NULL, 0, SPAN_EMPTY, out);
+        return r != ERR_OK
+                   ? r
+                   : put_head_and_body(a, target, is_binary ? "application/octet-stream" : NULL,
+                                       NULL, 0, SPAN_EMPTY, out);
     }
     if (a->kind == ASK_RANDOM) {
         const struct http1_header accept = { SPAN_LIT("Accept"),
@@ -351,9 +358,9 @@ static enum err write_http(struct client *c, const struct ask *a, struct buf *ou
                              : put_object(c, a, l->o.has_keys, false, &body);
     (void)snprintf(target, sizeof target, "/v1/%s",
                    a->kind == ASK_BATCH ? "batch" : op_of(a->kind));
-    return r != ERR_OK ? r
-                       : put_head_and_body(a, target, "application/json", NULL, 0, buf_view(&body),
-                                           out);
+    return r != ERR_OK
+               ? r
+               : put_head_and_body(a, target, "application/json", NULL, 0, buf_view(&body), out);
 }
 
 enum err ask_write(struct client *c, const struct ask *a, struct buf *out)

@@ -108,14 +108,15 @@ static bool is_text(struct client *c, const struct ask *a, struct span text, con
         return true;
     char whose[NOTE / 2];
     text_describe(text, whose, sizeof whose);
-    snprintf(note, sizeof note, "another text came back: %s; expected that of client %u, request %llu",
-             whose, a->text.client, (unsigned long long)a->text.number);
+    snprintf(note, sizeof note,
+             "another text came back: %s; expected that of client %u, request %llu", whose,
+             a->text.client, (unsigned long long)a->text.number);
     *why = note;
     return false;
 }
 
-static bool keep(struct client *c, const struct ask *a, struct span encrypted, struct span signature,
-                 struct span blob)
+static bool keep(struct client *c, const struct ask *a, struct span encrypted,
+                 struct span signature, struct span blob)
 {
     AUTO(buf_clear) struct buf mac = BUF_INIT(64);
     struct sealed s = {
@@ -158,14 +159,15 @@ static bool object_fits(struct client *c, const struct ask *a, const struct prot
     *why = "not an answer to this";
     if (a->kind == ASK_DECRYPT || (a->kind == ASK_ALTERED_SIGNATURE && a->form == FORM_SEED))
         return p->signature_valid == (a->kind == ASK_DECRYPT) &&
-               json_str_view(p->decrypted, &l->scratch, &text) == ERR_OK && is_text(c, a, text, why);
+               json_str_view(p->decrypted, &l->scratch, &text) == ERR_OK &&
+               is_text(c, a, text, why);
     if (a->kind == ASK_ATTEST)
         return base64_parse(p->document.raw, &l->scratch, NULL) == ERR_OK &&
                has_nonce(a, buf_view(&l->scratch));
     if (a->kind != ASK_ENCRYPT)
         return false;
-    if (a->form == FORM_SEED && (json_str_view(p->plaintext, &l->scratch, &text) != ERR_OK ||
-                                 !is_text(c, a, text, why)))
+    if (a->form == FORM_SEED &&
+        (json_str_view(p->plaintext, &l->scratch, &text) != ERR_OK || !is_text(c, a, text, why)))
         return false;
     buf_reset(&l->scratch);
     return base64_parse(p->encrypted.raw, &l->scratch, NULL) == ERR_OK &&
@@ -281,8 +283,10 @@ static void judge_problem(struct client *c, const struct ask *a, const struct ht
         refusal(c, a, p.code.raw, body);
         return;
     }
-    for (unsigned i = 0; i < a->n_items; i++)
+    for (unsigned i = 0; i < a->n_items; i++) {
+        a->items[i].start_ns = a->start_ns;
         refusal(c, &a->items[i], p.code.raw, body);
+    }
 }
 
 static void judge_item(struct client *c, struct ask *item, const struct ask *batch,
@@ -375,8 +379,7 @@ static bool random_fits(struct client *c, const struct ask *a, struct span body)
         else
             json_in_skip(&j);
     buf_reset(&c->l->scratch);
-    return json_in_end(&j) == ERR_OK &&
-           base64_parse(random.raw, &c->l->scratch, NULL) == ERR_OK &&
+    return json_in_end(&j) == ERR_OK && base64_parse(random.raw, &c->l->scratch, NULL) == ERR_OK &&
            c->l->scratch.len == a->text.bytes % 65536 + 1;
 }
 

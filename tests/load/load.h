@@ -57,15 +57,15 @@ void histogram_add(struct histogram *h, uint64_t us);
 double histogram_ms(const struct histogram *h, unsigned permille);
 
 struct tally {
-    uint64_t started;   /* requests sent or begun to be sent; an item of a batch counts as one */
-    uint64_t good;      /* answered as they should be */
-    uint64_t refused;   /* answered so, too, where a refusal was the right answer */
-    uint64_t failed;    /* answered with a clear error: by_code */
-    uint64_t gone;      /* given up by us on purpose */
-    uint64_t lost;      /* never answered */
-    uint64_t twice;     /* bytes after the last answer, or a request id seen before */
-    uint64_t wrong;     /* answered with what was not asked for, or not as the protocol says */
-    uint64_t unsent;    /* open loop: no client was free; or the connection never came to be */
+    uint64_t started; /* requests sent or begun to be sent; an item of a batch counts as one */
+    uint64_t good;    /* answered as they should be */
+    uint64_t refused; /* answered so, too, where a refusal was the right answer */
+    uint64_t failed;  /* answered with a clear error: by_code */
+    uint64_t gone;    /* given up by us on purpose */
+    uint64_t lost;    /* never answered */
+    uint64_t twice;   /* bytes after the last answer, or a request id seen before */
+    uint64_t wrong;   /* answered with what was not asked for, or not as the protocol says */
+    uint64_t unsent;  /* open loop: no client was free; or the connection never came to be */
     uint64_t connections, bytes;
     uint64_t by_code[CODES_MAX];
     struct histogram good_us, failed_us;

@@ -281,8 +281,7 @@ static void print(const struct load *l, double seconds)
         printf("%s\"%s\":%llu", comma ? "," : "", code_name(i), (unsigned long long)t->by_code[i]);
         comma = true;
     }
-    printf("},\"errors\":%llu}\n",
-           (unsigned long long)(t->failed + t->lost + t->twice + t->wrong));
+    printf("},\"errors\":%llu}\n", (unsigned long long)(t->failed + t->lost + t->twice + t->wrong));
 }
 
 static struct proto_credentials credentials(void)

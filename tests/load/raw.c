@@ -46,7 +46,9 @@ static void on_closed(struct conn *conn, void *arg, enum err r, const struct why
 
 void raw_begin(struct client *c)
 {
-    static const struct conn_events events = { .open = on_open, .data = on_data, .closed = on_closed };
+    static const struct conn_events events = { .open = on_open,
+                                               .data = on_data,
+                                               .closed = on_closed };
 
     if (!c->conn)
         client_connect(c, &events);

@@ -14,7 +14,8 @@ uint64_t random_next(uint64_t *state)
 }
 
 /* What JSON has to escape is among them, so that every writer and reader on the way does work. */
-static const char alphabet[64] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123 \n\"\\\t/{:";
+static const char alphabet[64] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123 \n\"\\\t/{:";
 
 static uint64_t fill(uint8_t *p, size_t n, uint64_t random)
 {

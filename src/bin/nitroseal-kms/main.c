@@ -40,6 +40,8 @@ static const struct option_def table[] = {
     { "audit", 0, "FILE", NULL, NULL, "Audit log; without it DIR/audit.log, 'none' for none." },
     { "audit-max-mb", 0, "MB", NULL, "64", "Begin a new file of the audit log at this size." },
     { "audit-registers", 0, "base64|hex", NULL, "base64", "PCRs in the audit log." },
+    { "quota", 0, "N", NULL, "0",
+      "Calls a second; more are answered ThrottlingException. 0: no limit." },
     { "cms-form", 0, "a|b", NULL, "a", "Form of CiphertextForRecipient." },
     { "explain", 0, NULL, NULL, NULL, "Log which statement decided, and what would have matched." },
     { "init", 0, NULL, NULL, NULL, "Make folder, CA and database, and leave." },

@@ -21,6 +21,7 @@ enum {
     CONNECTIONS_MAX = 1024,
     OTHER_CONNECTIONS_MAX = 16,
     DOCUMENT_AGE_MAX_S = 7 * 24 * 3600,
+    QUOTA_MAX = 1000000,
     AUDIT_MB_MAX = 1 << 20,
     MAKERS = 2, /* threads that make RSA keys */
     WAITING_MAX = 256,
@@ -152,9 +153,10 @@ static int core_make(const struct options *o, struct kms *k)
     struct keystore store = keystore_sqlite_interface(k->store);
     struct span roots[KMS_ROOTS_MAX];
     struct why why = { 0 };
-    uint64_t max_age;
+    uint64_t max_age, quota;
 
-    if (!option_u64(o, "max-document-age", 0, DOCUMENT_AGE_MAX_S, &max_age))
+    if (!option_u64(o, "max-document-age", 0, DOCUMENT_AGE_MAX_S, &max_age) ||
+        !option_u64(o, "quota", 0, QUOTA_MAX, &quota))
         return EXIT_USAGE;
     for (size_t i = 0; i < k->n_roots; i++)
         roots[i] = buf_view(&k->roots[i]);
@@ -170,6 +172,7 @@ static int core_make(const struct options *o, struct kms *k)
         .form = strcmp(option_text(o, "cms-form"), "b") == 0 ? CMS_FORM_B : CMS_FORM_A,
         .store = &store,
         .max_document_age_s = (int64_t)max_age,
+        .quota = (uint32_t)quota,
         .refuse_debug = strcmp(option_text(o, "debug-documents"), "refuse") == 0,
         .audit = k->audit != NULL,
         .audit_hex = strcmp(option_text(o, "audit-registers"), "hex") == 0,

@@ -38,6 +38,8 @@ static const struct option_def table[] = {
     { "document", 0, "FORM", NULL, "indefinite",
       "Length of the document's map: indefinite, as hardware sends it, or definite, as it did." },
     { "expired-leaf", 0, NULL, NULL, NULL, "Sign with a leaf that has ended: to test verifiers." },
+    { "fail-every", 0, "N", NULL, "0",
+      "Answer one of N requests with InternalError: to test who asks; 0: none." },
     { "print-pcrs", 0, NULL, NULL, NULL, "Print the PCRs as JSON and leave." },
     { "log-level", 0, "LEVEL", "NITROSEAL_LOG", "info", "error, warn, info or debug." },
     { 0 },
@@ -172,6 +174,7 @@ static int take_socket(const struct options *o, struct settings *s)
 static int take_words(const struct options *o, struct settings *s)
 {
     const char *form = option_text(o, "document");
+    uint64_t fail_every;
 
     s->nsm.debug_mode = option_flag(o, "debug-mode");
     s->nsm.expired_leaf = option_flag(o, "expired-leaf");
@@ -181,6 +184,9 @@ static int take_words(const struct options *o, struct settings *s)
     s->nsm.role_arn = span_str(option_text(o, "role-arn"));
     s->nsm.region = span_str(option_text(o, "region"));
     s->print_pcrs = option_flag(o, "print-pcrs");
+    if (!option_u64(o, "fail-every", 0, UINT32_MAX, &fail_every))
+        return EXIT_USAGE;
+    s->nsm.fail_every = (unsigned)fail_every;
     if (!s->nsm.definite && strcmp(form, "indefinite") != 0) {
         complain(o, "--document: '%s' is neither indefinite nor definite", form);
         return EXIT_USAGE;

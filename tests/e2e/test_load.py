@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+"""Load with faults all along: every request is either answered correctly or failed with a clear error; none is lost, none
+answered twice, none with another's data. Memory stays flat, nothing leaks, and the service is well afterwards. TAP.
+
+NITROSEAL_LOAD_REQUESTS: how many requests (60,000; `./check deep` takes 1,000,000)."""
+import json, os, re, statistics, sys, time
+
+import lib, loadlib
+from lib import check
+
+REQUESTS = int(os.environ.get("NITROSEAL_LOAD_REQUESTS", "60000"))
+CLIENTS, PIPELINE, LARGEST = 8, 4, 262144
+PAUSE_S = 2.0  # between two faults, in the mean
+GROWTH_KIB, RUN_GROWTH = 4096, 1.1
+
+if loadlib.missing():
+    check(False, "programs: " + " ".join(loadlib.missing()))
+    lib.plan()
+with open(os.path.realpath(os.path.join(lib.BIN, "nitroseald")), "rb") as f:
+    sanitized = b"__asan_init" in f.read()
+
+service_options = ["--kms-deadline", 3000, "--kms-try", 1000, "--document-max-age", 1, "--key-max-age", 7, "--kms-idle", 500]
+if sanitized:
+    service_options += ["--seccomp", "off"]  # the leak check at the end reads /proc
+stack = loadlib.LoadStack(cut_after=3_000_000, service_options=service_options, nsm_options=["--fail-every", 7], log_level="error")
+stack.start()
+pid = stack.service.pid
+mixed = ["--protocol", "mixed", "--op", "mixed", "--bytes", "mixed", "--bytes-max", LARGEST, "--clients", CLIENTS, "--pipeline", PIPELINE,
+         "--seconds", 7200, "--pause", 20]
+
+
+def at_rest(fds=0):
+    """What it holds once connections to KMS have been closed and memory given back; not before it has `fds` or fewer,
+    or some seconds are over."""
+    time.sleep(2)
+    lib.until(lambda: loadlib.held(pid)["fds"] <= fds, seconds=4)
+    return loadlib.held(pid)
+
+
+def metric(name):
+    text = stack.http("GET", "/metrics")[2].decode()
+    return sum(float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.M))
+
+
+check(stack.hold_credentials() == 204, "credentials are held")
+status, report, err = loadlib.finish(stack.load(*mixed, "--requests", REQUESTS // 20, "--seed", 7))
+loadlib.accounted(check, "before", report, err)
+settled = at_rest()
+print("# at rest", settled)
+
+# --- the long run ----------------------------------------------------------------------------------------------------
+
+answered_before = metric("nitroseal_requests_total")
+watch = loadlib.Watch(pid, every_s=max(0.1, REQUESTS / 400000))
+faults = loadlib.Faults(stack, PAUSE_S)
+began = time.monotonic()
+status, report, err = loadlib.finish(stack.load(*mixed, "--requests", REQUESTS, "--gone", 10))
+took = time.monotonic() - began
+faults.stop()
+rss = watch.stop()
+print("#", json.dumps(report))
+print("#", err.replace("\n", "\n# ")[:3000])
+print(f"# {took:.0f} s; faults {faults.done}; {metric('nitroseal_kms_retries_total'):.0f} calls to KMS were tried again")
+check(faults.error is None and sum(faults.done.values()) >= min(6, took / PAUSE_S / 2), "there were faults of every kind", faults.error, faults.done)
+check(metric("nitroseal_kms_retries_total") > 0, "calls to KMS were tried again")
+check(report.get("started", 0) >= REQUESTS, f"{REQUESTS} requests were made", report)
+loadlib.accounted(check, "with faults", report, err)
+check(report.get("gone", 0) > REQUESTS // 400, "some clients left in the middle", report.get("gone"))
+answered = metric("nitroseal_requests_total") - answered_before
+seen = report.get("ids", 0)
+print(f"# requests by the service's own count {answered:.0f}, answers seen {seen}")
+check(report["started"] - report["gone"] <= answered <= report["started"],
+      "the service counted as many requests as were made, give or take those given up", answered, report)
+tenth = max(1, len(rss) // 10)
+first, last = statistics.median(rss[:tenth]), statistics.median(rss[-tenth:])
+print(f"# memory: first tenth {first:.0f} KiB, last tenth {last:.0f} KiB, at most {max(rss)} KiB, {len(rss)} samples")
+if not sanitized:  # freed memory stays in quarantine there
+    check(last <= max(first * RUN_GROWTH, first + GROWTH_KIB), "memory is as flat in the last tenth as in the first", first, last)
+after = at_rest(settled["fds"])
+print("# at rest", after)
+check(after["fds"] <= settled["fds"], "no descriptor leaked", settled, after)
+check(after["threads"] == settled["threads"], "the same threads", settled, after)
+if not sanitized:
+    check(after["rss_kib"] <= settled["rss_kib"] + GROWTH_KIB, "memory at rest is what it was", settled, after)
+
+# --- well afterwards ---------------------------------------------------------------------------------------------------
+
+check(lib.until(lambda: stack.http("GET", "/healthz")[0] == 200, seconds=5), "healthy afterwards")
+answer = stack.encrypt("after all that")
+check(stack.decrypt(answer).get("decrypted") == "after all that", "and it works")
+stack.nsm.kill()
+stack.nsm_options = []
+stack.start_nsm()
+status, report, err = loadlib.finish(stack.load(*mixed, "--requests", REQUESTS // 20, "--seed", 9))
+loadlib.accounted(check, "after", report, err)
+check(report.get("failed", 1) <= report.get("started", 0) // 100, "hardly anything fails then", report)
+
+# --- full queues ---------------------------------------------------------------------------------------------------------
+
+full = stack.start_service(cid=18, name="full", options=["--max-running", 4])
+check(stack.hold_credentials(18) == 204, "credentials are held")
+status, report, err = loadlib.finish(stack.load("--cid", 18, "--protocol", "mixed", "--op", "mixed", "--clients", 48,
+                                                "--pipeline", PIPELINE, "--requests", max(2000, REQUESTS // 10), "--seconds", 600))
+print("#", json.dumps(report))
+loadlib.accounted(check, "four at a time", report, err, explained={"busy", "nsm_failed"})
+check(report.get("codes", {}).get("busy", 0) > 0 and report.get("requests", 0) > 0, "some are refused as busy, the others served", report)
+few = stack.start_service(cid=19, name="few", options=["--max-connections", 32])
+status, report, err = loadlib.finish(stack.load("--cid", 19, "--protocol", "seed", "--op", "mixed", "--clients", 40,
+                                                "--requests", 2000, "--seconds", 600))
+print("#", json.dumps(report))
+loadlib.accounted(check, "32 connections", report, err, explained={"busy"})
+check(report.get("codes", {}).get("busy", 0) > 0 and report.get("requests", 0) > 0, "connections past the limit are told so", report)
+
+for p in (full, few, stack.service):
+    status = p.stop(30)
+    check(status == 0, "it ends as it should", status, p.text()[-2000:])
+    text = p.text()
+    check(not re.search(r"Sanitizer|runtime error", text), "and no sanitizer has anything to say", text[-4000:])
+stack.relay.stop()
+cuts = int(stack.relay.text().split()[-1])
+check(cuts > REQUESTS // 10000, f"{cuts} connections to KMS were cut in the middle of what they carried", stack.relay.text())
+lib.plan()
