@@ -15,6 +15,17 @@
 #include "io/addr.h"
 #include "io/sys.h"
 
+/* clang 14's ThreadSanitizer does not know pthread_mutex_clocklock(). */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#include <sanitizer/tsan_interface.h>
+#define LOCKED(m) (__tsan_mutex_pre_lock(m, 0), __tsan_mutex_post_lock(m, 0, 0))
+#endif
+#endif
+#ifndef LOCKED
+#define LOCKED(m) ((void)(m))
+#endif
+
 enum {
     REQUEST_MAX_BYTES = 0x1000,
     RESPONSE_MAX_BYTES = 0x3000,
@@ -166,6 +177,8 @@ static enum err lock(struct nsm_dev *d, uint64_t deadline_ns, struct why *why)
                         : pthread_mutex_lock(&d->lock);
     if (e == ETIMEDOUT)
         return why_fail(why, ERR_TIMEOUT, errno_what(e), 0);
+    if (e == 0 && deadline_ns)
+        LOCKED(&d->lock);
     return e == 0 ? ERR_OK : why_fail(why, ERR_INTERNAL, "NSM lock", 0);
 }
 
