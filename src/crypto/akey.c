@@ -95,12 +95,11 @@ enum err akey_parse(struct crypto *cx, struct span pkcs8, struct akey **out, str
     enum err r = pkcs8_read(pkcs8, &pkey);
     if (r != ERR_OK)
         return why_fail(why, r, "private key", 0);
-    struct akey *key = calloc(1, sizeof *key);
     bool known = spec_of(pkey, &spec);
     ERR_clear_error();
-    if (!key || !known) {
+    struct akey *key = known ? calloc(1, sizeof *key) : NULL;
+    if (!key) {
         EVP_PKEY_free(pkey);
-        free(key);
         return why_fail(why, known ? ERR_NOMEM : ERR_UNSUPPORTED, "kind of key", 0);
     }
     *key = (struct akey){ .pkey = pkey, .spec = spec };
