@@ -58,10 +58,12 @@ _running = []
 class Program:
     """A program of the build, with its output in a file; ended at the latest when the test ends."""
 
+    under = []  # a program that runs those, with its options
+
     def __init__(self, name, argv=(), env=None, log=None, preexec=None):
         self.name, self.log = name, log
         self.out = open(log, "ab") if log else subprocess.DEVNULL
-        self.p = subprocess.Popen([os.path.join(BIN, name), *map(str, argv)], env={**CLEAN, **(env or {})},
+        self.p = subprocess.Popen([*self.under, os.path.join(BIN, name), *map(str, argv)], env={**CLEAN, **(env or {})},
                                   stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
         _running.append(self)
 
