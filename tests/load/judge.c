@@ -315,7 +315,6 @@ static void judge_item(struct client *c, struct ask *item, const struct ask *bat
 
 static void judge_batch(struct client *c, const struct ask *a, struct span body)
 {
-    AUTO(buf_clear) struct buf copy = BUF_INIT(body.len);
     struct json_in j = json_in_init(body);
     struct json_str name;
     unsigned n = 0;
