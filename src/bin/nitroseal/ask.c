@@ -9,8 +9,8 @@ void cli_exchange_clear(struct cli_exchange *x)
     buf_clear(&x->bytes);
 }
 
-static int unreachable(const struct cli_enclave *e, enum err r, const struct why *why,
-                       struct cli_fault *f)
+int cli_unreachable(const struct cli_enclave *e, enum err r, const struct why *why,
+                    struct cli_fault *f)
 {
     char at[2 * ADDR_TEXT_BYTES];
 
@@ -25,20 +25,33 @@ static int unreachable(const struct cli_enclave *e, enum err r, const struct why
     return cli_fault_set(f, CLI_UNREACHABLE,
                          _("could not reach the enclave at %s (%s): is it running, and are --cid, "
                            "--port and NITROSEAL_VSOCK those it listens on?"),
-                         at, why->what ? why->what : err_name(r));
+                         at, why && why->what ? why->what : err_name(r));
 }
 
-static bool is_code(const struct proto_answer *a, const char *code)
+int cli_status_of(const struct proto_answer *a)
 {
-    return json_str_is_set(a->error_code) && json_str_is(a->error_code, code);
-}
+    static const struct {
+        const char *code;
+        int status;
+    } codes[] = {
+        { "kms_refused", CLI_REFUSED },
+        { "key_mismatch", CLI_UNVERIFIED },
+        { "message_not_authentic", CLI_UNVERIFIED },
+        { "context_mismatch", CLI_UNVERIFIED },
+        { "no_key", CLI_UNVERIFIED },
+        { "message_malformed", CLI_FILE },
+        { "message_unsupported", CLI_FILE },
+        { "message_limit", CLI_FILE },
+        { "no_credentials", CLI_SETTINGS },
+    };
 
-static int status_of(const struct proto_answer *a)
-{
-    if (json_str_is_set(a->kms_type) || is_code(a, "kms_refused"))
+    if (json_str_is_set(a->kms_type))
         return CLI_REFUSED;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0] && json_str_is_set(a->error_code); i++)
+        if (json_str_is(a->error_code, codes[i].code))
+            return codes[i].status;
     /* The original's only text for a tag that does not hold; the others are ours. */
-    if (json_str_is(a->error, "Failed to decrypt text") || is_code(a, "key_mismatch"))
+    if (json_str_is_set(a->error) && json_str_is(a->error, "Failed to decrypt text"))
         return CLI_UNVERIFIED;
     return CLI_FAILED;
 }
@@ -83,9 +96,9 @@ static void refusal_write(const struct proto_answer *a, struct cli_fault *f)
 }
 
 /* One line: the error, what KMS said, and what to do about it. */
-static int refused(const struct proto_answer *a, struct cli_fault *f)
+int cli_refused(const struct proto_answer *a, struct cli_fault *f)
 {
-    int status = cli_fault_set(f, status_of(a), "%s", "");
+    int status = cli_fault_set(f, cli_status_of(a), "%s", "");
 
     refusal_write(a, f);
     cli_append_member(&f->text, a->error);
@@ -108,15 +121,15 @@ static int send_and_read(int fd, const struct cli_enclave *e, struct span reques
      * more than our failure to send, so read in any case. */
     enum err sent = fd_write_all(fd, request, e->deadline_ns, &why_send);
     if (sent == ERR_TIMEOUT)
-        return unreachable(e, sent, &why_send, f);
+        return cli_unreachable(e, sent, &why_send, f);
     (void)shutdown(fd, SHUT_WR);
     enum err r = fd_read_all(fd, &x->bytes, e->deadline_ns, &why);
     if (r != ERR_OK)
-        return unreachable(e, r, sent == ERR_OK ? &why : &why_send, f);
+        return cli_unreachable(e, r, sent == ERR_OK ? &why : &why_send, f);
     if (x->bytes.len > 0)
         return CLI_OK;
     if (sent != ERR_OK)
-        return unreachable(e, sent, &why_send, f);
+        return cli_unreachable(e, sent, &why_send, f);
     return cli_fault_set(f, CLI_UNREACHABLE,
                          _("the enclave closed the connection without an answer: look at its log"));
 }
@@ -129,12 +142,12 @@ int cli_ask(const struct cli_enclave *e, enum proto_op op, struct span request,
     enum err r = addr_connect(&e->at, e->deadline_ns, &fd, &why);
 
     if (r != ERR_OK)
-        return unreachable(e, r, &why, f);
+        return cli_unreachable(e, r, &why, f);
     int status = send_and_read(fd, e, request, x, f);
     if (status != CLI_OK)
         return status;
     if (proto_answer_parse(buf_view(&x->bytes), op, &x->answer, &why) != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("the answer is not of the seed protocol: %s"),
                              why.what);
-    return json_str_is_set(x->answer.error) ? refused(&x->answer, f) : CLI_OK;
+    return json_str_is_set(x->answer.error) ? cli_refused(&x->answer, f) : CLI_OK;
 }

@@ -61,6 +61,14 @@ void cli_exchange_clear(struct cli_exchange *x);
 MUST_USE int cli_ask(const struct cli_enclave *e, enum proto_op op, struct span request,
                      struct cli_exchange *x, struct cli_fault *f);
 
+/* Nobody there, or no answer in time. `why` may be NULL. CLI_UNREACHABLE. */
+int cli_unreachable(const struct cli_enclave *e, enum err r, const struct why *why,
+                    struct cli_fault *f);
+/* What an answer with `error`, or a problem document, stands for: by its code. */
+int cli_status_of(const struct proto_answer *a);
+/* The fault out of such an answer: one line, and the object. Returns its status. */
+int cli_refused(const struct proto_answer *a, struct cli_fault *f);
+
 /* The subcommands. */
 int cmd_encrypt(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);

@@ -1,5 +1,6 @@
 #include "bin/nitroseal/cli.h"
 #include "bin/nitroseal/lines.h"
+#include "bin/nitroseal/message.h"
 #include "bin/nitroseal/triple.h"
 #include "io/sys.h"
 
@@ -7,6 +8,8 @@ static const struct option_def options[] = {
     CLI_ENCLAVE_OPTIONS,
     CLI_PROFILE_OPTION,
     CLI_LINES_OPTIONS,
+    CLI_MESSAGE_OPTIONS,
+    CLI_REQUIRE_OPTION,
     { "encrypted", 0, "BASE64", NULL, NULL, "The ENCRYPTED value." },
     { "signature", 0, "BASE64", NULL, NULL, "The SIGNATURE value." },
     { "ciphertext-blob", 0, "BASE64", NULL, NULL, "The CIPHERTEXT_BLOB value." },
@@ -19,38 +22,37 @@ static const struct program_def program = {
     .name = "nitroseal decrypt",
     .synopsis = "[OPTION ...] [FILE | ENCRYPTED SIGNATURE CIPHERTEXT_BLOB]",
     .summary = "Decrypt and verify inside the enclave, and print the text and nothing else. Reads "
-               "what\nnitroseal encrypt or kms-client printed (FILE, or standard input), or takes "
-               "the three values.",
+               "what\nnitroseal encrypt or kms-client printed (FILE, -i FILE, or standard input), "
+               "or takes the three\nvalues; and messages of the AWS Encryption SDK of any length, "
+               "binary or as text. Which it is\nis told by its beginning.",
     .options = options,
     .footer = CLI_EXIT_STATUSES,
     .args_max = 3,
 };
 
-static int from_text(const struct options *o, struct buf *text, struct buf *scratch,
-                     struct triple *out, struct cli_fault *f)
+static int from_text(struct input *in, struct buf *text, struct buf *scratch, struct triple *out,
+                     struct cli_fault *f)
 {
-    const char *path = o->n_args == 1 && strcmp(o->args[0], "-") != 0 ? o->args[0] : NULL;
     struct why why = { 0 };
-    enum err r = path ? file_read(path, text, &why) : fd_read_all(0, text, 0, &why);
+    int status = input_read_all(in, text, f);
 
-    if (!path)
-        path = _("standard input");
-    if (r != ERR_OK)
-        return cli_fault_set(f, CLI_FILE, _("cannot read %s: %s"), path, why.what);
+    if (status != CLI_OK)
+        return status;
     if (triple_parse(buf_view(text), scratch, out, &why) != ERR_OK)
-        return cli_fault_set(f, CLI_FILE, "%s: %s", path, why.what);
+        return cli_fault_set(f, CLI_FILE, "%s: %s", in->name, why.what);
     return CLI_OK;
 }
 
-/* The three values: as options, as arguments, or from a text. */
-static int find_triple(const struct options *o, struct buf *text, struct buf *scratch,
-                       struct triple *out, struct cli_fault *f)
+/* The three values as options or as arguments; *found false: there are none. */
+static int find_values(const struct options *o, struct triple *out, bool *found,
+                       struct cli_fault *f)
 {
     const char *e = option_text(o, "encrypted"), *s = option_text(o, "signature");
     const char *b = option_text(o, "ciphertext-blob");
     bool any = e || s || b;
 
-    if (o->n_args == 2 || (any && o->n_args > 0))
+    *found = any || o->n_args == 3;
+    if (o->n_args == 2 || (any && o->n_args > 0) || (o->n_args + any && option_text(o, "input")))
         return cli_fault_set(f, CLI_USAGE, _("give a file, three values, or the three options"));
     if (any && !(e && s && b))
         return cli_fault_set(f, CLI_USAGE,
@@ -59,11 +61,9 @@ static int find_triple(const struct options *o, struct buf *text, struct buf *sc
         *out = (struct triple){ span_str(e), span_str(s), span_str(b) };
         return CLI_OK;
     }
-    if (o->n_args == 3) {
+    if (*found)
         *out = (struct triple){ span_str(o->args[0]), span_str(o->args[1]), span_str(o->args[2]) };
-        return CLI_OK;
-    }
-    return from_text(o, text, scratch, out, f);
+    return CLI_OK;
 }
 
 static enum err answer_write(const struct proto_answer *a, bool json, bool with_text,
@@ -98,7 +98,7 @@ static int report(const struct options *o, const struct cli_exchange *x, struct 
 
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
-    int status = cli_print(buf_view(out), f);
+    int status = output_put(option_text(o, "output"), buf_view(out), f);
     if (status != CLI_OK || valid)
         return status;
     return cli_fault_set(f, CLI_UNVERIFIED, "%s",
@@ -144,24 +144,65 @@ static int run_line(const struct options *o, const struct cli_enclave *e, struct
     return CLI_OK;
 }
 
-static int run(const struct options *o, const struct cli_enclave *e, struct cli_fault *f)
+static int run_seed(const struct options *o, const struct cli_enclave *e, const struct triple *t,
+                    struct cli_fault *f)
 {
-    AUTO(buf_clear) struct buf text = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
-    AUTO(buf_clear) struct buf scratch = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(buf_clear) struct buf out = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
     AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
-    struct triple t = { .encrypted = SPAN_EMPTY };
 
-    int status = find_triple(o, &text, &scratch, &t, f);
-    if (status == CLI_OK)
-        status = cli_credentials_find(option_text(o, "profile"), option_count(o, "profile") > 0,
-                                      &cred, f);
+    if (option_count(o, "require-context") > 0)
+        return cli_fault_set(f, CLI_UNVERIFIED,
+                             _("a seed message has no encryption context, so none of it can be "
+                               "required"));
+    if (option_text(o, "gateway"))
+        return cli_fault_set(f, CLI_USAGE,
+                             _("a seed message goes to the enclave, not to a "
+                               "gateway"));
+    int status =
+        cli_credentials_find(option_text(o, "profile"), option_count(o, "profile") > 0, &cred, f);
     if (status != CLI_OK)
         return status;
     struct proto_credentials view = cli_credentials_view(&cred);
-    status = ask(e, &t, &view, &x, f);
+    status = ask(e, t, &view, &x, f);
     return status == CLI_OK ? report(o, &x, &out, f) : status;
+}
+
+/* A file, or standard input: its beginning says which of the two it is. */
+static int run_input(const struct options *o, const struct cli_enclave *e, struct cli_fault *f)
+{
+    AUTO(message_run_free) struct message_run *run = NULL;
+    AUTO(input_close) struct input in = INPUT_CLOSED;
+    AUTO(buf_clear) struct buf text = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    AUTO(buf_clear) struct buf scratch = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
+    const char *path = o->n_args ? o->args[0] : option_text(o, "input");
+    bool armored = false, is_text = false;
+    struct triple t;
+
+    int status = message_run_new(o, e, STREAM_DECRYPT, &run, f);
+    if (status != CLI_OK)
+        return status;
+    if (message_is_folder(path))
+        return message_folder(run, path, option_text(o, "output"), f);
+    status = input_open(path, &in, f);
+    if (status == CLI_OK)
+        status = message_look(&in, &armored, &is_text, f);
+    if (status == CLI_OK && !is_text)
+        return message_single(run, &in, armored, f);
+    if (status == CLI_OK)
+        status = from_text(&in, &text, &scratch, &t, f);
+    return status == CLI_OK ? run_seed(o, e, &t, f) : status;
+}
+
+static int run(const struct options *o, const struct cli_enclave *e, struct cli_fault *f)
+{
+    struct triple t = { .encrypted = SPAN_EMPTY };
+    bool found = false;
+    int status = find_values(o, &t, &found, f);
+
+    if (status != CLI_OK)
+        return status;
+    return found ? run_seed(o, e, &t, f) : run_input(o, e, f);
 }
 
 int cmd_decrypt(int argc, char **argv)
@@ -179,11 +220,13 @@ int cmd_decrypt(int argc, char **argv)
     bool lines = option_flag(&o, "lines");
     bool values = option_text(&o, "encrypted") || option_text(&o, "signature") ||
                   option_text(&o, "ciphertext-blob");
-    if (lines && (o.n_args > 0 || values))
+    if (lines && (o.n_args > 0 || values || message_is_asked_for(&o)))
         status = cli_fault_set(&f, CLI_USAGE, _("--lines reads standard input: no arguments"));
     else
         status = lines ? lines_run(&o, &e, run_line, &f) : run(&o, &e, &f);
     /* With --json the answer to a false signature is on stdout already. */
     bool answered = status == CLI_UNVERIFIED && f.json.len == 0;
-    return status == CLI_OK ? CLI_OK : cli_fault_print(&o, &f, e.json && !answered && !lines);
+    if (status != CLI_OK && (answered || lines))
+        return cli_fault_print(&o, &f, false);
+    return message_exit(&o, status, &f);
 }

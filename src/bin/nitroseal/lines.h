@@ -12,7 +12,7 @@
         NULL,    "Many in one run: each line of standard input is one, and gives one line of JSON." \
     },                                                                                              \
     {                                                                                               \
-        "jobs", 0, "N", NULL, "4", "How many of the lines are under way at once."                   \
+        "jobs", 0, "N", NULL, "4", "How many lines, or files of a folder, are under way at once."   \
     }
 
 enum { LINES_JOBS_MAX = 64, LINES_LINE_MAX_BYTES = 16 << 20 };

@@ -14,8 +14,9 @@ static const struct command {
     int (*main)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    { "encrypt", cmd_encrypt, "Encrypt and sign a text inside the enclave." },
+    { "encrypt", cmd_encrypt, "Encrypt inside the enclave: a text, a file, a folder." },
     { "decrypt", cmd_decrypt, "Decrypt and verify it there." },
+    { "rewrap", cmd_rewrap, "Seal a message anew, under another key, inside the enclave." },
     { "inspect", cmd_inspect, "Say what a message is: suite, context, data keys, frames. No key." },
     { "attest", cmd_attest, "Fetch the enclave's attestation document and verify it." },
     { "image", cmd_image, "Enclave images: build, describe, pcr, sign, verify, diff, extract." },
