@@ -3,8 +3,11 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "policy/policy.h"
 
-enum { SID_BYTES = 64, KEY_NAME_BYTES = 48 };
+enum { SID_BYTES = 64, KEY_NAME_BYTES = 48, ARN_MAX_BYTES = 2048 };
+
+#define SEALING "kms:GenerateDataKey"
 
 const char *const policy_attested_actions[POLICY_ATTESTED] = {
     [POLICY_DECRYPT] = "kms:Decrypt",
@@ -147,20 +150,75 @@ static void use(struct json_out *w, const struct policy_plan *plan, size_t i, bo
     json_out_object_end(w);
 }
 
+/* A new data key is all that an Encryption SDK asks for when it seals under one key of KMS. */
+static void sealing(struct json_out *w, const struct policy_plan *plan, bool of_key)
+{
+    begin(w, of_key ? "Sealing for the images" : "SealingForTheImages", "Allow");
+    if (of_key)
+        principals(w, plan->sealers, plan->n_sealers);
+    member(w, "Action", SEALING);
+    json_out_key(w, "Resource");
+    json_out_string(w, of_key ? SPAN_LIT("*") : plan->key);
+    json_out_object_end(w);
+}
+
+/* aws:PrincipalArn of a role's session is the role's ARN; whether with its path, not all say. Names
+ * are unique in an account whatever the path, so the ARN without it means the same one. */
+static void without_path(struct json_out *w, struct span arn)
+{
+    size_t type = span_find(arn, '/') + 1;
+    struct span name = SPAN_EMPTY;
+    char text[ARN_MAX_BYTES];
+
+    for (struct span rest = arn; rest.ptr;)
+        name = span_cut(&rest, '/');
+    if (type + name.len >= arn.len || type + name.len > sizeof text)
+        return;
+    memcpy(text, arn.ptr, type);
+    memcpy(text + type, name.ptr, name.len);
+    json_out_string(w, span_of(text, type + name.len));
+}
+
+static void but_sealers(struct json_out *w, const struct policy_plan *plan)
+{
+    json_out_key(w, "ArnNotEquals");
+    json_out_object(w);
+    json_out_key(w, "aws:PrincipalArn");
+    json_out_array(w);
+    for (size_t i = 0; i < plan->n_sealers; i++) {
+        json_out_string(w, plan->sealers[i]);
+        without_path(w, plan->sealers[i]);
+    }
+    json_out_array_end(w);
+    json_out_object_end(w);
+}
+
+/* What a Deny is about: with sealers, new data keys have one of their own. */
+enum belt { BELT_WHOLE, BELT_BUT_SEALING, BELT_SEALING };
+
 /* A negated operator holds for an absent key, so this denies what is not attested at all, too. The
  * values are those of all images: none of them may be there. */
-static void belt(struct json_out *w, const struct policy_plan *plan, unsigned pcr)
+static void belt(struct json_out *w, const struct policy_plan *plan, unsigned pcr, enum belt kind)
 {
+    unsigned all = (1U << POLICY_ATTESTED) - 1, data_key = 1U << POLICY_GENERATE_DATA_KEY;
     char sid[SID_BYTES];
 
-    snprintf(sid, sizeof sid, "No use outside the images (PCR%u)", pcr);
+    snprintf(sid, sizeof sid,
+             kind == BELT_SEALING ? "No sealing but by sealers and images (PCR%u)"
+                                  : "No use outside the images (PCR%u)",
+             pcr);
     begin(w, sid, "Deny");
     json_out_key(w, "Principal");
     json_out_string(w, SPAN_LIT("*"));
     json_out_key(w, "Action");
     json_out_array(w);
-    operations(w, (1U << POLICY_ATTESTED) - 1, false);
-    strings(w, unattestable, COUNT(unattestable));
+    operations(w,
+               kind == BELT_WHOLE     ? all
+               : kind == BELT_SEALING ? data_key
+                                      : all & ~data_key,
+               false);
+    if (kind != BELT_SEALING)
+        strings(w, unattestable, COUNT(unattestable));
     json_out_array_end(w);
     member(w, "Resource", "*");
     json_out_key(w, "Condition");
@@ -173,8 +231,17 @@ static void belt(struct json_out *w, const struct policy_plan *plan, unsigned pc
         json_out_string(w, span_str(plan->images[i].pcr[pcr]));
     json_out_array_end(w);
     json_out_object_end(w);
+    if (kind == BELT_SEALING)
+        but_sealers(w, plan);
     json_out_object_end(w);
     json_out_object_end(w);
+}
+
+static void belts(struct json_out *w, const struct policy_plan *plan, unsigned pcr)
+{
+    belt(w, plan, pcr, plan->n_sealers ? BELT_BUT_SEALING : BELT_WHOLE);
+    if (plan->n_sealers)
+        belt(w, plan, pcr, BELT_SEALING);
 }
 
 static bool all_have(const struct policy_plan *plan, unsigned pcr)
@@ -198,10 +265,28 @@ static const char *image_fault(const struct policy_image *image)
     return NULL;
 }
 
+/* Those that aws:PrincipalArn can name: neither an account nor one session. */
+static const char *sealer_fault(const struct policy_plan *plan)
+{
+    struct policy_caller who;
+
+    if (plan->n_sealers > POLICY_PLAN_ROLES_MAX)
+        return "more than 16 sealers";
+    for (size_t i = 0; i < plan->n_sealers; i++) {
+        struct span rest = plan->sealers[i];
+        (void)span_cut(&rest, ':');
+        (void)span_cut(&rest, ':');
+        if (policy_caller_parse(plan->sealers[i], &who) != ERR_OK ||
+            who.kind != POLICY_CALLER_NAMED || !span_starts(rest, "iam:"))
+            return "a sealer is not a role or a user";
+    }
+    return NULL;
+}
+
 static const char *plan_fault(const struct policy_plan *plan, enum policy_kind kind)
 {
     unsigned known = (1U << POLICY_ATTESTED) - 1, random = 1U << POLICY_GENERATE_RANDOM;
-    bool uses = kind != POLICY_FOR_ADMIN, of_key = kind == POLICY_FOR_KEY;
+    bool of_key = kind == POLICY_FOR_KEY, uses = of_key || kind == POLICY_FOR_USER;
 
     if (of_key && plan->n_admins == 0)
         return "no administrator: nobody could change the policy again";
@@ -223,7 +308,7 @@ static const char *plan_fault(const struct policy_plan *plan, enum policy_kind k
     }
     if (of_key && !plan->no_belt && !all_have(plan, 0) && !all_have(plan, 8))
         return "some images have PCR0 and others PCR8 only: no denial can hold for all of them";
-    return NULL;
+    return sealer_fault(plan);
 }
 
 static void statements(struct json_out *w, const struct policy_plan *plan, enum policy_kind kind)
@@ -231,9 +316,11 @@ static void statements(struct json_out *w, const struct policy_plan *plan, enum 
     bool of_key = kind == POLICY_FOR_KEY;
     unsigned random = 1U << POLICY_GENERATE_RANDOM;
 
-    if (kind != POLICY_FOR_USER)
+    if (of_key || kind == POLICY_FOR_ADMIN)
         administration(w, plan, of_key);
-    if (kind == POLICY_FOR_ADMIN)
+    if (kind == POLICY_FOR_SEALER)
+        sealing(w, plan, false);
+    if (!of_key && kind != POLICY_FOR_USER)
         return;
     for (size_t i = 0; i < plan->n_images; i++) {
         if (plan->operations & ~random)
@@ -241,10 +328,12 @@ static void statements(struct json_out *w, const struct policy_plan *plan, enum 
         if (!of_key && plan->operations & random)
             use(w, plan, i, false, true);
     }
+    if (of_key && plan->n_sealers)
+        sealing(w, plan, true);
     if (of_key && !plan->no_belt && all_have(plan, 0))
-        belt(w, plan, 0);
+        belts(w, plan, 0);
     if (of_key && !plan->no_belt && all_have(plan, 8))
-        belt(w, plan, 8);
+        belts(w, plan, 8);
 }
 
 enum err policy_generate(const struct policy_plan *plan, enum policy_kind kind, struct buf *out,

@@ -4,7 +4,9 @@
  * has: administrators, who may do everything but use the key or pass it on; one Allow for each
  * image, under all of its PCRs at once, so that registers of two images never mix; and, as a belt,
  * a Deny of all use outside these images, which holds against other Allows, identity policies and
- * grants too. Whoever may call PutKeyPolicy can still open the key.
+ * grants too. Sealers get GenerateDataKey without attestation, and nothing else: they make messages
+ * that only the images open; the belt spares them for this one operation. Whoever may call
+ * PutKeyPolicy can still open the key.
  */
 #ifndef POLICY_GENERATE_H
 #define POLICY_GENERATE_H
@@ -40,6 +42,8 @@ struct policy_plan {
     size_t n_users;
     struct span admins[POLICY_PLAN_ROLES_MAX];
     size_t n_admins;
+    struct span sealers[POLICY_PLAN_ROLES_MAX]; /* ARNs of roles and users; may be none */
+    size_t n_sealers;
     struct policy_image images[POLICY_PLAN_IMAGES_MAX];
     size_t n_images;
     unsigned operations; /* 1 << enum policy_attested */
@@ -47,12 +51,13 @@ struct policy_plan {
     struct span key; /* ARN, the Resource of identity policies */
 };
 
-enum policy_kind { POLICY_FOR_KEY, POLICY_FOR_USER, POLICY_FOR_ADMIN };
+enum policy_kind { POLICY_FOR_KEY, POLICY_FOR_USER, POLICY_FOR_ADMIN, POLICY_FOR_SEALER };
 
 /* Append the document, compact JSON. ERR_MALFORMED, and why->what says which part of the plan: no
- * user, administrator, image or operation; an image without PCR0 and PCR8 (R-9: PCR3 and PCR4 are
- * true in a debug enclave too); a value that is not a PCR. ERR_LIMIT, ERR_NOMEM. Zero values are
- * taken: whether a debug enclave may be meant is for the caller to ask. */
+ * user, administrator, image or operation; a sealer that is no role or user; an image without PCR0
+ * and PCR8 (R-9: PCR3 and PCR4 are true in a debug enclave too); a value that is not a PCR.
+ * ERR_LIMIT, ERR_NOMEM. Zero values are taken: whether a debug enclave may be meant is for the
+ * caller to ask. */
 MUST_USE enum err policy_generate(const struct policy_plan *plan, enum policy_kind kind,
                                   struct buf *out, struct why *why);
 

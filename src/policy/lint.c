@@ -78,23 +78,89 @@ bool lint_is_attested(const struct policy_statement *st)
     return false;
 }
 
+const struct policy_condition *lint_belt_register(const struct policy_statement *belt)
+{
+    for (size_t i = 0; i < belt->n_conditions; i++) {
+        const struct policy_condition *c = &belt->conditions[i];
+        if (is_register(c) && is_text(c) && c->op->negated && c->quantifier != QUANTIFIER_ANY)
+            return c;
+    }
+    return NULL;
+}
+
+/* The condition by which a Deny spares principals. */
+static const struct policy_condition *exception_of(const struct policy_statement *st)
+{
+    for (size_t i = 0; i < st->n_conditions; i++) {
+        const struct policy_condition *c = &st->conditions[i];
+        if (span_eq_nocase(c->key, SPAN_LIT("aws:PrincipalArn")) && c->op->negated &&
+            (is_text(c) || c->op->test == TEST_ARN) && c->quantifier != QUANTIFIER_ANY)
+            return c;
+    }
+    return NULL;
+}
+
 bool lint_is_belt(const struct policy_statement *st)
 {
     bool everybody = false;
 
     for (size_t i = 0; i < st->n_principals; i++)
         everybody = everybody || st->principals[i].kind == PRINCIPAL_ANYONE;
-    if (st->allows || !everybody || st->not_principals || st->n_conditions != 1)
+    if (st->allows || !everybody || st->not_principals)
         return false;
-    const struct policy_condition *c = &st->conditions[0];
-    return is_register(c) && is_text(c) && c->op->negated && c->quantifier != QUANTIFIER_ANY;
+    return lint_belt_register(st) && st->n_conditions == 1U + (exception_of(st) != NULL);
 }
 
-bool lint_belted(const struct policy *p, const char *action)
+static bool is_excepted(const struct policy_condition *exception, const struct policy_caller *who,
+                        bool by_name)
 {
-    for (size_t i = 0; i < p->n; i++)
-        if (lint_is_belt(&p->statements[i]) && lint_covers(&p->statements[i], action))
+    for (size_t i = 0; i < exception->values.n; i++) {
+        struct span arn = exception->values.items[i];
+        if (policy_caller_is(who, arn) || (!by_name && policy_glob(arn, who->arn, false)))
             return true;
+    }
+    return false;
+}
+
+/* Does the belt let somebody through whom `st` is about? An account has whom it likes. */
+static bool spares_some(const struct policy_condition *exception, const struct policy_statement *st)
+{
+    if (st->not_principals || st->n_principals == 0)
+        return true;
+    for (size_t i = 0; i < st->n_principals; i++) {
+        const struct policy_principal *who = &st->principals[i];
+        if (who->kind == PRINCIPAL_ANYONE || who->kind == PRINCIPAL_ACCOUNT ||
+            (who->kind == PRINCIPAL_ARN && is_excepted(exception, &who->who, false)))
+            return true;
+    }
+    return false;
+}
+
+bool lint_belted(const struct policy *p, const struct policy_statement *st, const char *action)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct policy_condition *exception = exception_of(&p->statements[i]);
+        if (lint_is_belt(&p->statements[i]) && lint_covers(&p->statements[i], action) &&
+            (!exception || !st || !spares_some(exception, st)))
+            return true;
+    }
+    return false;
+}
+
+bool lint_spared(const struct policy *p, const struct policy_statement *st, const char *action)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct policy_condition *exception = exception_of(&p->statements[i]);
+        size_t k = 0;
+        if (!exception || !lint_is_belt(&p->statements[i]) ||
+            !lint_covers(&p->statements[i], action))
+            continue;
+        while (k < st->n_principals && st->principals[k].kind == PRINCIPAL_ARN &&
+               is_excepted(exception, &st->principals[k].who, true))
+            k++;
+        if (k > 0 && k == st->n_principals && !st->not_principals)
+            return true;
+    }
     return false;
 }
 

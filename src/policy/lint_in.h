@@ -14,10 +14,16 @@ void lint_add(struct policy_lint *out, const struct policy *p, long statement, c
 bool lint_covers(const struct policy_statement *st, const char *action);
 /* Is it written out, and not only met by a wildcard? */
 bool lint_names(const struct policy_statement *st, const char *action);
-/* A Deny of everybody outside of images: nothing but one negated condition on a register. */
+/* A Deny of everybody outside of images: nothing but one negated condition on a register and, if it
+ * spares somebody, one on aws:PrincipalArn. */
 bool lint_is_belt(const struct policy_statement *st);
-/* Is the action denied outside the images by some belt? */
-bool lint_belted(const struct policy *p, const char *action);
+/* Its condition on the register. */
+const struct policy_condition *lint_belt_register(const struct policy_statement *belt);
+/* Is the action denied outside the images by some belt: to all whom `st` is about, or, with NULL,
+ * to anybody? */
+bool lint_belted(const struct policy *p, const struct policy_statement *st, const char *action);
+/* Does some belt of the action spare all whom `st` is about, each by name? */
+bool lint_spared(const struct policy *p, const struct policy_statement *st, const char *action);
 /* Has the statement a condition on a register that only an attested call meets? */
 bool lint_is_attested(const struct policy_statement *st);
 bool lint_is_image_condition(const struct policy_condition *c);

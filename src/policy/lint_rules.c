@@ -92,6 +92,11 @@ const struct policy_rule policy_rules[] = {
     { "parent-writes", POLICY_WARNING,
       N_("the parent can make ciphertexts of its own for the enclave to open"),
       N_("take the action out, or bind the encryption context to what the enclave knows") },
+    { "sealer", POLICY_NOTE,
+      N_("gets new data keys without attestation: seals for the image, and can open what it sealed "
+         "itself, nothing else"),
+      N_("keep it to kms:GenerateDataKey, and to principals that the enclave's parent does not "
+         "use") },
     /* principals */
     { "everybody", POLICY_ERROR, N_("any principal of any account is allowed"),
       N_("name the principals") },

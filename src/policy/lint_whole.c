@@ -32,11 +32,16 @@ static void check_use(const struct policy *p, size_t i, struct policy_lint *out)
 
     if (!st->allows || lint_is_attested(st))
         return;
-    for (const struct policy_action *a = policy_actions; a->name; a++)
-        if (is_use(p, a) && lint_covers(st, a->name) && !lint_belted(p, a->name)) {
-            lint_add(out, p, (long)i, weak ? "delegated-use" : "unattested-use", span_str(a->name));
-            return;
+    for (const struct policy_action *a = policy_actions; a->name; a++) {
+        if (!is_use(p, a) || !lint_covers(st, a->name) || lint_belted(p, st, a->name))
+            continue;
+        if (strcmp(a->name, "kms:GenerateDataKey") == 0 && lint_spared(p, st, a->name)) {
+            lint_add(out, p, (long)i, "sealer", st->principals[0].text);
+            continue;
         }
+        lint_add(out, p, (long)i, weak ? "delegated-use" : "unattested-use", span_str(a->name));
+        return;
+    }
 }
 
 static void check_everybody(const struct policy *p, size_t i, struct policy_lint *out)
@@ -99,12 +104,12 @@ static void check_ways_around(const struct policy *p, size_t i, struct policy_li
 
     if (!st->allows || lint_is_attested(st))
         return;
-    if (lint_covers(st, "kms:CreateGrant") && !lint_belted(p, "kms:CreateGrant"))
+    if (lint_covers(st, "kms:CreateGrant") && !lint_belted(p, st, "kms:CreateGrant"))
         lint_add(out, p, (long)i, "create-grant", SPAN_EMPTY);
-    if (lint_covers(st, "kms:ReEncryptFrom") && !lint_belted(p, "kms:ReEncryptFrom"))
+    if (lint_covers(st, "kms:ReEncryptFrom") && !lint_belted(p, st, "kms:ReEncryptFrom"))
         lint_add(out, p, (long)i, "re-encrypt", SPAN_EMPTY);
     for (size_t k = 0; k < sizeof writes / sizeof writes[0]; k++)
-        if (lint_covers(st, writes[k]) && !lint_belted(p, writes[k]) &&
+        if (lint_covers(st, writes[k]) && !lint_belted(p, st, writes[k]) &&
             has_attested_user(p, st, &who)) {
             lint_add(out, p, (long)i, "parent-writes", span_str(writes[k]));
             return;
@@ -125,7 +130,7 @@ static bool belt_spares(const struct policy_condition *belt, struct span value)
 
 static void belt_against(const struct policy *p, size_t b, size_t i, struct policy_lint *out)
 {
-    const struct policy_condition *belt = &p->statements[b].conditions[0];
+    const struct policy_condition *belt = lint_belt_register(&p->statements[b]);
     const struct policy_statement *st = &p->statements[i];
     unsigned denied, asked;
     enum policy_register_kind kind = policy_register_of(belt->key, &denied);
@@ -166,7 +171,7 @@ static void check_belt(const struct policy *p, struct policy_lint *out)
     for (const struct policy_action *a = policy_actions; belt && a->name; a++) {
         bool counts = is_use(p, a) || strcmp(a->name, "kms:CreateGrant") == 0 ||
                       strcmp(a->name, "kms:ReEncryptFrom") == 0;
-        if (counts && !lint_belted(p, a->name))
+        if (counts && !lint_belted(p, NULL, a->name))
             lint_add(out, p, -1, "belt-gap", span_str(a->name));
     }
 }

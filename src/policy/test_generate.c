@@ -10,6 +10,7 @@
 #define HEX_B  HEX16B HEX16B HEX16B
 #define USER   "arn:aws:iam::111122223333:role/parent"
 #define ADMIN  "arn:aws:iam::111122223333:user/admin"
+#define SEALER "arn:aws:iam::444455556666:role/apps/sealer"
 #define KEY    "arn:aws:kms:us-east-1:111122223333:key/x"
 
 static struct policy_plan plan;
@@ -88,6 +89,37 @@ static void two_images_and_several_principals(void **state)
     assert_null(strstr(buf_cstr(&out), "Deny"));
 }
 
+static void sealers(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf out = BUF_INIT(POLICY_MAX_BYTES);
+
+    plan.sealers[0] = SPAN_LIT(SEALER);
+    plan.n_sealers = 1;
+    generated(POLICY_FOR_KEY, &out);
+    assert_has(&out, "{\"Sid\":\"Sealing for the images\",\"Effect\":\"Allow\",\"Principal\":{"
+                     "\"AWS\":\"" SEALER "\"},\"Action\":\"kms:GenerateDataKey\","
+                     "\"Resource\":\"*\"}");
+    assert_has(&out, "No use outside the images (PCR0)\",\"Effect\":\"Deny\",\"Principal\":\"*\","
+                     "\"Action\":[\"kms:Decrypt\",\"kms:GenerateDataKeyPair\",");
+    assert_has(&out, "\"Action\":[\"kms:GenerateDataKey\"],\"Resource\":\"*\",\"Condition\":{"
+                     "\"StringNotEqualsIgnoreCase\":{\"kms:RecipientAttestation:PCR0\":[\"" HEX_A
+                     "\"]},\"ArnNotEquals\":{\"aws:PrincipalArn\":[\"" SEALER "\","
+                     "\"arn:aws:iam::444455556666:role/sealer\"]}}}]}");
+    plan.no_belt = true;
+    plan.sealers[1] = SPAN_LIT(ADMIN);
+    plan.n_sealers = 2;
+    generated(POLICY_FOR_KEY, &out);
+    assert_has(&out, "\"Principal\":{\"AWS\":[\"" SEALER "\",\"" ADMIN "\"]}");
+    assert_null(strstr(buf_cstr(&out), "Deny"));
+    plan.n_images = plan.n_users = plan.n_admins = 0; /* of no concern to sealers */
+    generated(POLICY_FOR_SEALER, &out);
+    t_assert_buf(&out,
+                 "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"SealingForTheImages\","
+                 "\"Effect\":\"Allow\",\"Action\":\"kms:GenerateDataKey\",\"Resource\":\"" KEY
+                 "\"}]}");
+}
+
 static void identity_policies(void **state)
 {
     (void)state;
@@ -148,6 +180,22 @@ static void refusals(void **state)
     plan.images[1] = (struct policy_image){ .pcr = { [8] = HEX_A } };
     plan.n_images = 2;
     refused(POLICY_FOR_KEY, "PCR8 only");
+    plan.n_sealers = POLICY_PLAN_ROLES_MAX + 1;
+    refused(POLICY_FOR_KEY, "more than 16 sealers");
+    static const char *const others[] = {
+        "arn:aws:iam::111122223333:root",
+        "arn:aws:sts::111122223333:assumed-role/r/s",
+        "arn:aws:sts::111122223333:federated-user/f",
+        "111122223333",
+        "*",
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        plan.sealers[0] = span_str(others[i]);
+        plan.n_sealers = 1;
+        refused(POLICY_FOR_KEY, "not a role or a user");
+    }
+    plan.key = SPAN_EMPTY;
+    refused(POLICY_FOR_SEALER, "no key");
 }
 
 static void limits(void **state)
@@ -157,8 +205,8 @@ static void limits(void **state)
     AUTO(buf_clear) struct buf narrow = BUF_INIT(200);
 
     for (unsigned i = 0; i < POLICY_PLAN_ROLES_MAX; i++)
-        plan.users[i] = plan.admins[i] = SPAN_LIT(USER);
-    plan.n_users = plan.n_admins = POLICY_PLAN_ROLES_MAX;
+        plan.users[i] = plan.admins[i] = plan.sealers[i] = SPAN_LIT(USER);
+    plan.n_users = plan.n_admins = plan.n_sealers = POLICY_PLAN_ROLES_MAX;
     for (unsigned i = 0; i < POLICY_PLAN_IMAGES_MAX; i++)
         for (unsigned k = 0; k < POLICY_PCRS; k++)
             plan.images[i].pcr[k] = HEX_A;
@@ -174,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(key_policy, fresh),
         cmocka_unit_test_setup(two_images_and_several_principals, fresh),
+        cmocka_unit_test_setup(sealers, fresh),
         cmocka_unit_test_setup(identity_policies, fresh),
         cmocka_unit_test_setup(refusals, fresh),
         cmocka_unit_test_setup(limits, fresh),

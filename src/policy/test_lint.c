@@ -29,6 +29,18 @@
     "['kms:Decrypt','kms:DeriveSharedSecret','kms:GenerateDataKey','kms:GenerateDataKeyPair',"     \
     "'kms:CreateGrant','kms:ReEncryptFrom']"
 #define BELT ST("Deny", "'*'", ALL, IF("'StringNotEqualsIgnoreCase':{" ASK(0, A) "}"))
+/* The belt in two, of which the second spares a sealer. */
+#define SEALER     "'arn:aws:iam::111122223333:role/sealer'"
+#define SEALS(who) ST("Allow", "{'AWS':" who "}", "'kms:GenerateDataKey'", "")
+#define REST                                                                                       \
+    "['kms:Decrypt','kms:DeriveSharedSecret','kms:GenerateDataKeyPair','kms:CreateGrant',"         \
+    "'kms:ReEncryptFrom']"
+#define NOT_PCR0     "'StringNotEqualsIgnoreCase':{" ASK(0, A) "}"
+#define BUT(op, who) "'" op "':{'aws:PrincipalArn':" who "}"
+#define SPARING(actions, but)                                                                      \
+    MANAGE "," USE(EQ(IMAGE)) "," ST("Deny", "'*'", REST, IF(NOT_PCR0)) "," ST(                    \
+        "Deny", "'*'", actions, IF(NOT_PCR0 "," but)) ","
+#define SPARED SPARING("'kms:GenerateDataKey'", BUT("ArnNotEquals", SEALER))
 /* One statement among others that are good. */
 #define AMONG(st) MANAGE "," st "," BELT
 #define GOOD      AMONG(USE(EQ(IMAGE)))
@@ -120,6 +132,45 @@ static const struct row {
     { "belt that denies the image",
       MANAGE
       "," USE(EQ(IMAGE)) "," ST("Deny", "'*'", ALL, IF("'StringNotEquals':{" ASK(0, ZERO) "}")),
+      "administrator@1 belt-denies-image@3" },
+    /* who may seal */
+    { "a sealer", SPARED SEALS(SEALER), "administrator@1 sealer@5" },
+    { "a session of the sealer", SPARED SEALS("'arn:aws:sts::111122223333:assumed-role/sealer/x'"),
+      "administrator@1 sealer@5" },
+    { "a sealer who is not spared", SPARED SEALS("'arn:aws:iam::111122223333:role/other'"),
+      "administrator@1" },
+    { "a sealer and another", SPARED SEALS("[" SEALER ",'arn:aws:iam::111122223333:role/x']"),
+      "administrator@1 unattested-use@5" },
+    { "a sealer by a wildcard",
+      SPARING("'kms:GenerateDataKey'", BUT("ArnNotLike", "'*'")) SEALS(SEALER),
+      "administrator@1 unattested-use@5" },
+    { "the account seals", SPARED SEALS("'111122223333'"), "administrator@1 delegated-use@5" },
+    { "the parent seals",
+      SPARING("'kms:GenerateDataKey'",
+              BUT("ArnNotEquals", "'arn:aws:iam::111122223333:role/parent'"))
+          SEALS("'arn:aws:iam::111122223333:role/parent'"),
+      "administrator@1 sealer@5 parent-writes@5" },
+    { "a sealer who opens, too",
+      SPARED ST("Allow", "{'AWS':" SEALER "}", "['kms:GenerateDataKey','kms:Decrypt']", ""),
+      "administrator@1 sealer@5" }, /* the other belt holds for Decrypt */
+    { "a belt that spares for all",
+      SPARING(ALL, BUT("StringNotEquals", SEALER))
+          ST("Allow", "{'AWS':" SEALER "}", "['kms:GenerateDataKeyPair']", ""),
+      "administrator@1" }, /* the first belt still holds */
+    { "the only belt spares for all",
+      MANAGE "," USE(EQ(IMAGE)) "," ST(
+          "Deny", "'*'", ALL,
+          IF(NOT_PCR0 "," BUT("ArnNotEquals", SEALER))) "," ST("Allow", "{'AWS':" SEALER "}",
+                                                               "'kms:Decrypt'", ""),
+      "administrator@1 unattested-use@4" },
+    { "a belt for those who are named",
+      MANAGE
+      "," USE(EQ(IMAGE)) "," ST("Deny", "'*'", ALL, IF(NOT_PCR0 "," BUT("ArnEquals", SEALER))),
+      "administrator@1 no-belt@0" },
+    { "the condition on the register stands second",
+      MANAGE "," USE(EQ(IMAGE)) "," ST(
+          "Deny", "'*'", ALL,
+          IF(BUT("ArnNotEquals", SEALER) ",'StringNotEqualsIgnoreCase':{" ASK(0, ZERO) "}")),
       "administrator@1 belt-denies-image@3" },
     /* administration */
     { "nobody administers", USE(EQ(IMAGE)) "," BELT, "lockout@0" },
@@ -267,7 +318,8 @@ static void generated_is_clean(void **state)
 
     plan.users[0] = SPAN_LIT("arn:aws:iam::111122223333:role/parent");
     plan.admins[0] = SPAN_LIT("arn:aws:iam::111122223333:role/admin");
-    plan.n_users = plan.n_admins = 1;
+    plan.sealers[0] = SPAN_LIT("arn:aws:iam::111122223333:role/apps/sealer");
+    plan.n_users = plan.n_admins = plan.n_sealers = 1;
     plan.n_images = 2;
     for (unsigned i = 0; i < 2; i++)
         for (unsigned k = 0; k < 3; k++)

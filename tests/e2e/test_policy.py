@@ -24,8 +24,10 @@ app, other, admin, power = principal("app"), principal("other"), principal("admi
 role = principal("parent")
 role.arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/parent/i-0123456789abcdef0"
 creator = principal("creator", [everything])
+sealer, sealing = principal("sealer"), principal("sealing")
+sealing.arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/sealing/session"
 with open(os.open(os.path.join(folder, "principals.json"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
-    json.dump([p.entry() for p in (app, other, admin, power, role, creator)], f)
+    json.dump([p.entry() for p in (app, other, admin, power, role, creator, sealer, sealing)], f)
 public = public_key(folder)
 
 
@@ -129,6 +131,36 @@ def belt():
     check(results == [(NO, KEY), ("plain", KEY)], "the belt holds against a statement that allows too much; without it none does", results)
 
 
+def sealers():
+    """Data keys without attestation for those who seal; opening stays the image's."""
+    good = image("one")
+    status, text, err = generate("--image", image_file("one", good), "--sealer", "user/sealer", "--sealer", "apps/sealing")
+    check(status == 0 and not err, "generate with sealers", status, err)
+    arn = created(text)
+    k = {"KeyId": arn, "KeySpec": "AES_256"}
+    expect("a sealer gets a data key in the clear", "plain", sealer, "GenerateDataKey", **k)
+    expect("so does a session of a role with a path", "plain", sealing, "GenerateDataKey", **k)
+    blob = kms.call(sealer, "GenerateDataKey", **k)["CiphertextBlob"]
+    for who, name in ((sealer, "the sealer"), (app, "the enclave's user"), (admin, "the administrator"), (power, "one whom IAM allows everything")):
+        expect(f"{name} does not open it", NO, who, "Decrypt", CiphertextBlob=blob, KeyId=arn)
+    expect("nor the sealer in the image", NO, sealer, "Decrypt", good, CiphertextBlob=blob, KeyId=arn)
+    expect("the image does", KEY, app, "Decrypt", good, CiphertextBlob=blob, KeyId=arn)
+    expect("and has data keys of its own", KEY, app, "GenerateDataKey", good, **k)
+    for who, name in ((app, "the enclave's user"), (admin, "the administrator"), (power, "one whom IAM allows everything")):
+        expect(f"{name} gets no data key outside", NO, who, "GenerateDataKey", **k)
+    for operation, more in (("GenerateDataKeyPair", {"KeyPairSpec": "ECC_NIST_P256"}), ("GenerateDataKeyWithoutPlaintext", {"KeySpec": "AES_256"}),
+                            ("Encrypt", {"Plaintext": "aGk="})):
+        expect(f"the sealer has no {operation}", NO, sealer, operation, KeyId=arn, **more)
+    status, out, err = policy("lint", "--strict", write("sealers.json", text))
+    check(status == 0 and "note sealer, statement 3" in out, "lint: a note about the sealers", status, out)
+    status, text, err = generate("--kind", "sealer", "--key", arn)
+    check(status == 0 and [s["Action"] for s in json.loads(text)["Statement"]] == ["kms:GenerateDataKey"] and policy("lint", "--identity", write("s.json", text))[0] == 0,
+          "the sealers' identity policy", text, err)
+    for who in (f"arn:aws:iam::{ACCOUNT}:root", f"arn:aws:sts::{ACCOUNT}:assumed-role/a/b"):
+        status, text, err = generate("--image", image_file("one", good), "--sealer", who)
+        check(status == 2 and "not a role or a user" in err and not text, "refused: sealer " + who, status, err)
+
+
 def roll_out():
     old, new = image("old"), image("new")
     status, text, err = generate("--image", image_file("old", old), "--image", image_file("new", new, nested=False), "--compact")
@@ -192,7 +224,7 @@ def identity():
           and statements[0]["Resource"] == f"arn:aws:kms:*:{ACCOUNT}:key/*" and "Principal" not in text, "the users' identity policy", text)
     other.policies = [json.loads(text)]
     with open(os.path.join(folder, "principals.json"), "w") as f:
-        json.dump([p.entry() for p in (app, other, admin, power, role, creator)], f)
+        json.dump([p.entry() for p in (app, other, admin, power, role, creator, sealer, sealing)], f)
     server.signal(1)
     lib.until(lambda: "principals read" in server.text(), what="reload")
     expect("random bytes for the image", KEY, other, "GenerateRandom", good, NumberOfBytes=16)
@@ -395,6 +427,7 @@ def chinese():
 
 one_image()
 belt()
+sealers()
 roll_out()
 parent_and_signer()
 from_an_eif()

@@ -22,11 +22,15 @@ static const struct option_def options[] = {
       "repeatable." },
     { "admin", 0, "WHO", NULL, NULL,
       "Who administers the key without being able to use it; written as --user; repeatable." },
+    { "sealer", 0, "WHO", NULL, NULL,
+      "Who may seal messages for the images without being able to open any; written as --user; "
+      "repeatable." },
     { "operation", 0, "NAME", NULL, NULL,
       "Decrypt, GenerateDataKey, GenerateDataKeyPair, DeriveSharedSecret or GenerateRandom; "
       "repeatable. Without it the first two." },
     { "kind", 0, "KIND", NULL, "key",
-      "key: the key policy; user, admin: the identity policy of users or administrators." },
+      "key: the key policy; user, admin, sealer: the identity policy of users, administrators or "
+      "sealers." },
     { "key", 0, "ARN", NULL, NULL,
       "Key in identity policies; without it all keys of the account." },
     { "no-belt", 0, NULL, NULL, NULL,
@@ -49,7 +53,7 @@ struct work {
     struct policy_plan plan;
     struct attest_pcrs images[POLICY_PLAN_IMAGES_MAX];
     char hex[POLICY_PLAN_IMAGES_MAX][POLICY_PCRS][POLICY_PCR_HEX + 1];
-    char arns[2 * POLICY_PLAN_ROLES_MAX + 1][ARN_BYTES];
+    char arns[3 * POLICY_PLAN_ROLES_MAX + 1][ARN_BYTES];
     unsigned n_arns;
 };
 
@@ -206,15 +210,15 @@ static int read_key(const struct options *o, struct work *w, struct cli_fault *f
 
 static int read_kind(const struct options *o, enum policy_kind *out, struct cli_fault *f)
 {
-    static const char *const kinds[] = { "key", "user", "admin" };
+    static const char *const kinds[] = { "key", "user", "admin", "sealer" };
     const char *kind = option_text(o, "kind");
 
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kind, kinds[i]) == 0) {
             *out = (enum policy_kind)i;
             return CLI_OK;
         }
-    return cli_fault_set(f, CLI_USAGE, _("--kind '%s' is not key, user or admin"), kind);
+    return cli_fault_set(f, CLI_USAGE, _("--kind '%s' is not key, user, admin or sealer"), kind);
 }
 
 static int print(const struct options *o, struct span text, struct cli_fault *f)
@@ -268,6 +272,8 @@ static int run(const struct options *o, struct work *w, struct cli_fault *f)
         status = read_who(o, "user", w, w->plan.users, &w->plan.n_users, f);
     if (status == CLI_OK)
         status = read_who(o, "admin", w, w->plan.admins, &w->plan.n_admins, f);
+    if (status == CLI_OK)
+        status = read_who(o, "sealer", w, w->plan.sealers, &w->plan.n_sealers, f);
     if (status == CLI_OK)
         status = read_key(o, w, f);
     if (status == CLI_OK)
