@@ -62,12 +62,14 @@ static enum err key_wrap(EVP_PKEY *pkey, struct rsa_key **out)
         return ERR_NOMEM;
     }
     key->pkey = pkey;
-    key->bytes = (size_t)EVP_PKEY_get_size(pkey);
+    int bytes = EVP_PKEY_get_size(pkey); /* 0 where there was no memory to ask for it */
+    key->bytes = bytes > 0 ? (size_t)bytes : 0;
     atomic_init(&key->refs, 1);
     int n = i2d_PUBKEY(pkey, &key->spki);
     key->spki_len = n > 0 ? (size_t)n : 0;
     key->open = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
-    if (n <= 0 || !key->open || EVP_PKEY_decrypt_init(key->open) != 1 || !set_oaep(key->open)) {
+    if (n <= 0 || bytes <= 0 || !key->open || EVP_PKEY_decrypt_init(key->open) != 1 ||
+        !set_oaep(key->open)) {
         key_destroy(key);
         return ossl_fail();
     }

@@ -121,9 +121,11 @@ static EVP_PKEY_CTX *raw_ctx(EVP_PKEY *pkey, int (*init)(EVP_PKEY_CTX *))
 static bool round_trip(EVP_PKEY *pkey)
 {
     uint8_t probe[ROUND_TRIP_MAX] = { 0 }, ct[ROUND_TRIP_MAX], back[ROUND_TRIP_MAX];
-    size_t size = (size_t)EVP_PKEY_get_size(pkey), ct_len = sizeof ct, back_len = sizeof back;
+    size_t ct_len = sizeof ct, back_len = sizeof back;
+    int known = EVP_PKEY_get_size(pkey); /* 0 where there was no memory to ask for it */
+    size_t size = known > 1 ? (size_t)known : 0;
 
-    if (size > ROUND_TRIP_MAX || RAND_priv_bytes_ex(NULL, probe + 1, size - 1, 0) != 1)
+    if (size == 0 || size > ROUND_TRIP_MAX || RAND_priv_bytes_ex(NULL, probe + 1, size - 1, 0) != 1)
         return false;
     AUTO(EVP_PKEY_CTX_free_p) EVP_PKEY_CTX *in = raw_ctx(pkey, EVP_PKEY_encrypt_init);
     AUTO(EVP_PKEY_CTX_free_p) EVP_PKEY_CTX *out = raw_ctx(pkey, EVP_PKEY_decrypt_init);

@@ -9,6 +9,7 @@
 #include "crypto/hash.h"
 #include "crypto/hkdf.h"
 #include "crypto/rsa.h"
+#include "crypto/rsa_gen.h"
 #include "crypto/test_keys.h"
 #include "crypto/test_tls_pair.h"
 
@@ -40,6 +41,7 @@ void *__wrap_calloc(size_t n, size_t size)
 
 static struct rsa_key *rsa;
 static struct rsa_pub *rsa_pub_half;
+static BIGNUM *primes[2];
 static struct buf rsa_ct;
 static struct ec_key *ec;
 static struct ec_pub *ec_pub_half;
@@ -76,6 +78,18 @@ static enum err seal_rsa(void)
     enum err r = rsa_oaep_seal(cx, rsa_pub_half, SPAN_LIT("data key"), &ct);
 
     assert_int_equal(ct.len, r == ERR_OK ? 256 : 0);
+    return r;
+}
+
+/* A key whose own size could not be asked for must not be tried out with that size. */
+static enum err assemble_rsa(void)
+{
+    AUTO(EVP_PKEY_free_p) EVP_PKEY *pkey = NULL;
+    enum err r = rsa_assemble(2048, primes[0], primes[1], &pkey, NULL);
+
+    assert_int_equal(r == ERR_OK, pkey != NULL);
+    if (r == ERR_OK)
+        assert_int_equal(EVP_PKEY_get_size(pkey), 256);
     return r;
 }
 
@@ -336,6 +350,7 @@ struct operation {
 static struct operation operations[] = {
     { "crypto_new", new_crypto, 1, true },
     { "rsa open", open_rsa, 1, true },
+    { "rsa assemble", assemble_rsa, 1, true },
     { "rsa seal", seal_rsa, 1, true },
     { "rsa pem", parse_rsa_pem, 1, true },
     { "rsa pub", parse_rsa_pub, 1, true },
@@ -388,6 +403,10 @@ static int set_up(void **state)
     cert_der = BUF_INIT(X509_MAX_BYTES);
     test_pki_sure(rsa_key_parse_pem(cx, span_str(rsa_pkcs8_pem), &rsa, NULL));
     test_pki_sure(rsa_pub_parse(cx, rsa_key_spki(rsa), &rsa_pub_half, NULL));
+    for (int i = 0; i < 2; i++) {
+        primes[i] = BN_secure_new();
+        assert_true(primes[i] && BN_generate_prime_ex(primes[i], 1024, 0, NULL, NULL, NULL) == 1);
+    }
     test_pki_sure(rsa_oaep_seal(cx, rsa_pub_half, SPAN_LIT("data key"), &rsa_ct));
     test_pki_sure(ec_key_parse_pem(cx, span_str(p384_pem), &ec, NULL));
     test_pki_sure(ec_key_pub(cx, ec, &ec_pub_half));
@@ -415,6 +434,8 @@ static int tear_down(void **state)
     buf_clear(&rsa_ct);
     ec_pub_free(ec_pub_half);
     ec_key_free(ec);
+    for (int i = 0; i < 2; i++)
+        BN_clear_free(primes[i]);
     rsa_pub_free(rsa_pub_half);
     rsa_key_free(rsa);
     return 0;
