@@ -3,7 +3,7 @@
 
 #include "bin/nitroseal/http_call.h"
 #include "bin/nitroseal/message.h"
-#include "http1/http1.h"
+#include "client/client.h"
 #include "io/sys.h"
 
 enum { REQUEST_MAX_BYTES = 65536 };
@@ -21,21 +21,14 @@ static int put_credentials(struct message_run *run, const struct cli_credentials
                            struct cli_fault *f)
 {
     AUTO(http_reply_clear) struct http_reply reply = HTTP_REPLY_INIT;
-    AUTO(buf_clear) struct buf body = BUF_INIT(REQUEST_MAX_BYTES);
     AUTO(buf_clear) struct buf request = BUF_INIT(2 * REQUEST_MAX_BYTES);
-    static const struct http1_header headers[] = {
-        { SPAN_INIT("host"), SPAN_INIT("enclave") },
-        { SPAN_INIT("content-type"), SPAN_INIT("application/json") },
-        { SPAN_INIT("connection"), SPAN_INIT("close") },
-    };
+    char expiration[STREAM_TIME_BYTES];
     const struct http_server server = { .at = run->enclave.at };
     struct proto_credentials view = cli_credentials_view(cred);
     struct why why = { 0 };
 
-    enum err r = stream_credentials_write(&view, cred->expires_s, &body);
-    if (r == ERR_OK)
-        r = http1_request_write(&request, SPAN_LIT("PUT"), SPAN_LIT("/v1/credentials"), headers,
-                                sizeof headers / sizeof headers[0], buf_view(&body));
+    stream_time_write(cred->expires_s, expiration);
+    enum err r = client_credentials_write(&request, &view, span_str(expiration));
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_SETTINGS, _("cannot write the request: %s"), err_name(r));
     r = http_call(&server, buf_view(&request), clock_mono_ns() + run->timeout_ns, &reply, &why);
@@ -71,6 +64,15 @@ static int hold_credentials(struct message_run *run, uint64_t *generation, struc
     }
     pthread_mutex_unlock(&run->lock);
     return status;
+}
+
+/* The service has started anew, or taken them for expired. */
+static void forget(struct message_run *run, uint64_t generation)
+{
+    pthread_mutex_lock(&run->lock);
+    if (run->held == generation)
+        run->held = 0;
+    pthread_mutex_unlock(&run->lock);
 }
 
 /* ---- one ---- */
@@ -118,10 +120,11 @@ static int try_once(struct message_run *run, struct input *in, bool armored, str
     keep(&report->key_id, t.answer.key_id);
     keep(&report->request_id, t.answer.request_id);
     stream_answer_clear(&t.answer);
-    /* Our clock need not have told that they expired. */
-    *again = status == CLI_REFUSED && t.is_expired && run->has_keeper;
-    if (*again)
+    *again = run->has_keeper && (t.is_expired || t.is_forgotten);
+    if (t.is_expired && *again) /* which our clock need not have told */
         keeper_expired(&run->keeper, generation);
+    if (t.is_forgotten && *again)
+        forget(run, generation);
     return status;
 }
 

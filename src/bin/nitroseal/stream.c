@@ -114,36 +114,14 @@ enum err stream_request_write(const struct stream_request *q, struct buf *out)
                                SPAN_EMPTY);
 }
 
-static void put_time(struct json_out *w, int64_t unix_s)
+void stream_time_write(int64_t unix_s, char out[static STREAM_TIME_BYTES])
 {
     time_t t = (time_t)unix_s;
     struct tm tm;
-    char text[64];
 
-    if (!gmtime_r(&t, &tm) || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        return;
-    json_out_key(w, "expiration");
-    json_out_string(w, span_str(text));
-}
-
-enum err stream_credentials_write(const struct proto_credentials *c, int64_t expires_s,
-                                  struct buf *out)
-{
-    struct json_out w = json_out_init(out);
-
-    json_out_object(&w);
-    json_out_key(&w, "access_key_id");
-    json_out_string(&w, c->access_key_id);
-    json_out_key(&w, "secret_access_key");
-    json_out_string(&w, c->secret_access_key);
-    if (c->session_token.len) {
-        json_out_key(&w, "session_token");
-        json_out_string(&w, c->session_token);
-    }
-    if (expires_s > 0)
-        put_time(&w, expires_s);
-    json_out_object_end(&w);
-    return json_out_end(&w);
+    if (unix_s <= 0 || !gmtime_r(&t, &tm) ||
+        strftime(out, STREAM_TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        out[0] = 0;
 }
 
 /* ---- answers ---- */

@@ -39,10 +39,10 @@ struct stream_request {
 MUST_USE enum err stream_pair_parse(struct span text, struct esdk_pair *out, struct why *why);
 /* Append the head. ERR_MALFORMED: a key id that cannot stand in a header. ERR_LIMIT, ERR_NOMEM. */
 MUST_USE enum err stream_request_write(const struct stream_request *q, struct buf *out);
-/* Append the body of PUT /v1/credentials. `expires_s`: unix time, 0: not known. ERR_MALFORMED: not
- * UTF-8. ERR_LIMIT, ERR_NOMEM. */
-MUST_USE enum err stream_credentials_write(const struct proto_credentials *c, int64_t expires_s,
-                                           struct buf *out);
+/* RFC 3339 of a unix time, as PUT /v1/credentials takes it; "" for 0 (not known) or what no
+ * calendar has. */
+enum { STREAM_TIME_BYTES = 32 };
+void stream_time_write(int64_t unix_s, char out[static STREAM_TIME_BYTES]);
 
 struct stream_answer {
     struct buf head; /* bytes of the head */

@@ -294,6 +294,10 @@ static int broken_off(const struct transfer *t, struct cli_fault *f)
         return cli_fault_set(f, status,
                              _("the message is not authentic: it was changed, or is not whole; "
                                "nothing of it may be used"));
+    if (strcmp(code, "read_timeout") == 0)
+        return cli_fault_set(f, status,
+                             _("the input stood still for longer than the service waits "
+                               "(--read-timeout of nitroseald): nothing of it may be used"));
     return cli_fault_set(f, status, _("the service broke off (%s): nothing of it may be used"),
                          code);
 }
@@ -308,7 +312,8 @@ static int refused(struct transfer *t, struct cli_fault *f)
                              _("the service answered with HTTP status %u: is it one that knows "
                                "messages?"),
                              t->answer.status);
-    t->is_expired = json_str_is_set(a.kms_type) && json_str_is(a.kms_type, "ExpiredTokenException");
+    t->is_expired = json_str_is(a.kms_type, "ExpiredTokenException");
+    t->is_forgotten = json_str_is(a.error_code, "no_credentials");
     return cli_refused(&a, f);
 }
 
@@ -351,7 +356,7 @@ int transfer_run(struct transfer *t, struct cli_fault *f)
     stream_answer_clear(&t->answer);
     t->request.has_length = t->in->regular && !t->armor_in;
     t->request.length = t->in->size;
-    t->is_expired = false;
+    t->is_expired = t->is_forgotten = false;
     t->bytes_in = 0;
     if (stream_request_write(&t->request, &x.send) != ERR_OK)
         return cli_fault_set(f, CLI_USAGE, _("context or key id cannot be written in a request"));

@@ -20,6 +20,7 @@ struct transfer {
 
     struct stream_answer answer; /* its head lasts */
     bool is_expired;             /* KMS said so of the credentials, before anything came out */
+    bool is_forgotten;           /* the service has none, the same */
     uint64_t bytes_in;           /* of the input, as read */
 };
 /* CLI_OK: all of the input was sent, and what is written to `out` is the whole answer; it is not
