@@ -69,7 +69,7 @@ def guest_rsa(guest, site, folder):
 
 
 def load(folder, site, seconds):
-    out = subprocess.run([os.path.join(folder, "tests/bench/bench_load"), "--op", "encrypt", "--clients", "4", "--bytes", "100",
+    out = subprocess.run([os.path.join(folder, "tests/load/nitroseal_load"), "--op", "encrypt", "--clients", "4", "--bytes", "100",
                           "--seconds", str(seconds)], env={**os.environ, **site.client_env()}, capture_output=True, text=True, timeout=120)
     result = json.loads(out.stdout)
     if result["errors"]:

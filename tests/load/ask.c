@@ -156,6 +156,26 @@ void load_keep(struct load *l, struct sealed *take)
     *take = (struct sealed){ 0 };
 }
 
+enum err ask_text(struct load *l, const struct ask *a, struct buf *scratch, struct span *out)
+{
+    struct text_id id = a->text;
+    struct buf *b = scratch;
+
+    if (l->o.is_same) {
+        id.client = 0;
+        id.number = 0;
+        b = &l->same;
+    }
+    if (!l->o.is_same || b->len != id.bytes) {
+        buf_reset(b);
+        enum err r = text_write(b, &id);
+        if (r != ERR_OK)
+            return r;
+    }
+    *out = buf_view(b);
+    return ERR_OK;
+}
+
 /* What a decrypt request sends, altered where that is asked for. `bytes` is scratch. */
 static enum err sealed_view(struct client *c, const struct ask *a, struct buf *bytes,
                             struct span *encrypted, struct span *signature, struct span *blob)
@@ -189,14 +209,15 @@ static enum err sealed_view(struct client *c, const struct ask *a, struct buf *b
 static void put_members(struct client *c, const struct ask *a, struct json_out *w,
                         struct buf *scratch)
 {
-    struct span encrypted, signature, blob;
+    struct span encrypted = SPAN_EMPTY, signature, blob;
     uint8_t nonce[NONCE_BYTES];
 
     buf_reset(scratch);
     if (a->kind == ASK_ENCRYPT) {
+        enum err r = ask_text(c->l, a, scratch, &encrypted);
         json_out_key(w, "message");
-        w->err = w->err == ERR_OK ? text_write(scratch, &a->text) : w->err;
-        json_out_string(w, buf_view(scratch));
+        json_out_string(w, encrypted);
+        w->err = w->err == ERR_OK ? r : w->err;
     } else if (a->kind == ASK_ATTEST) {
         nonce_of(a, nonce);
         json_out_key(w, "nonce");
@@ -299,11 +320,11 @@ static enum err write_binary(struct client *c, const struct ask *a, struct buf *
 
     buf_reset(&l->scratch);
     if (a->kind == ASK_ENCRYPT) {
-        enum err r = text_write(&l->scratch, &a->text);
+        enum err r = ask_text(l, a, &l->scratch, &encrypted);
         if (r != ERR_OK)
             return r;
-        return put_head_and_body(a, "/v1/encrypt", "application/octet-stream", NULL, 0,
-                                 buf_view(&l->scratch), out);
+        return put_head_and_body(a, "/v1/encrypt", "application/octet-stream", NULL, 0, encrypted,
+                                 out);
     }
     enum err r = sealed_view(c, a, &l->scratch, &encrypted, &signature, &blob);
     if (r != ERR_OK)
@@ -365,8 +386,11 @@ static enum err write_http(struct client *c, const struct ask *a, struct buf *ou
 
 enum err ask_write(struct client *c, const struct ask *a, struct buf *out)
 {
-    if (a->form == FORM_RAW)
-        return text_write(out, &a->text);
+    if (a->form == FORM_RAW) {
+        struct span text;
+        enum err r = ask_text(c->l, a, &c->l->scratch, &text);
+        return r == ERR_OK ? buf_append(out, text) : r;
+    }
     if (a->form != FORM_SEED)
         return write_http(c, a, out);
     if (a->kind == ASK_GARBAGE)

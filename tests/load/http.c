@@ -98,7 +98,8 @@ static void on_open(struct conn *conn, void *arg)
 
     c->is_open = true;
     conn_set_deadline(conn, clock_mono_ns() + CALL_S * NS_PER_S);
-    fill(c);
+    if (load_opened(c->l))
+        fill(c);
 }
 
 static void on_data(struct conn *conn, void *arg)
@@ -139,6 +140,8 @@ static void on_closed(struct conn *conn, void *arg, enum err r, const struct why
     bool was_busy = c->n_queue > 0 || c->is_leaving || !c->is_open;
     (void)conn;
 
+    if (!c->is_open)
+        (void)load_opened(c->l);
     for (; c->n_queue > 0; shift(c)) {
         if (c->plan.is_gone)
             judge_gone(c, &c->queue[0]);

@@ -99,12 +99,12 @@ static bool is_text(struct client *c, const struct ask *a, struct span text, con
     static char note[NOTE];
     struct load *l = c->l;
 
-    buf_reset(&l->expected);
-    if (text_write(&l->expected, &a->text) != ERR_OK) {
+    struct span expected;
+    if (ask_text(l, a, &l->expected, &expected) != ERR_OK) {
         *why = "no memory to compare";
         return false;
     }
-    if (span_eq(buf_view(&l->expected), text))
+    if (span_eq(expected, text))
         return true;
     char whose[NOTE / 2];
     text_describe(text, whose, sizeof whose);
@@ -128,6 +128,8 @@ static bool keep(struct client *c, const struct ask *a, struct span encrypted,
     bool is_whole = encrypted.len == a->text.bytes + ENVELOPE_BYTES && blob.len > 0 &&
                     base64_parse(signature, &mac, NULL) == ERR_OK && mac.len == SIGNATURE_BYTES;
 
+    if (is_whole && c->l->o.is_same && c->l->n_sealed) /* one of them is enough */
+        return true;
     if (!is_whole || buf_append(&s.encrypted, encrypted) != ERR_OK ||
         buf_append(&s.signature, signature) != ERR_OK || buf_append(&s.blob, blob) != ERR_OK) {
         buf_clear(&s.encrypted);

@@ -129,6 +129,9 @@ struct plan {
 /* The next request, and as bytes with HTTP's head where it has one. */
 void ask_next(struct client *c, struct ask *out);
 MUST_USE enum err ask_write(struct client *c, const struct ask *a, struct buf *out);
+/* The text of a request or of what it opens; a view until the next call. */
+MUST_USE enum err ask_text(struct load *l, const struct ask *a, struct buf *scratch,
+                           struct span *out);
 void plan_next(struct client *c, size_t request_bytes, struct plan *out);
 void nonce_of(const struct ask *a, uint8_t out[static NONCE_BYTES]);
 
@@ -178,6 +181,7 @@ struct load_options {
     unsigned gone;     /* of 1000 requests */
     unsigned pause_ms; /* at most, after a failure */
     bool has_keys;     /* send credentials with each JSON request */
+    bool is_same;      /* one text for all requests of a length */
 };
 
 struct load {
@@ -187,11 +191,12 @@ struct load {
     struct proto_credentials cred;
     size_t answer_max;
     uint64_t start_ns, end_ns, number;
-    unsigned live; /* clients that are not done, and the arrivals */
+    unsigned n_opening; /* kept connections that are to be there before the clock runs */
+    unsigned live;      /* clients that are not done, and the arrivals */
     struct client *clients, *free_clients;
     struct sealed kept[KEPT]; /* a ring */
     unsigned n_sealed;
-    struct buf scratch, expected, item;
+    struct buf scratch, expected, item, same;
     struct tally t;
     struct loop_timer *arrivals;
     uint64_t next_arrival_ns, random;
@@ -207,6 +212,8 @@ void client_next(struct client *c, struct ask *out);
 void client_send(struct client *c, const struct ask *a);
 /* Nothing is under way any more: pause, begin the next, wait for an arrival, or end. */
 void client_done(struct client *c);
+/* One of the first connections is there, or will not be; true: all of them, and the clock runs. */
+bool load_opened(struct load *l);
 /* The connection is gone, and nothing will follow on it. */
 void client_down(struct client *c);
 

@@ -30,6 +30,8 @@ static const struct option_def table[] = {
     { "gone", 0, "N", NULL, "0", "Of 1000 requests so many are given up in their middle." },
     { "pause", 0, "MS", NULL, "0", "After a failure wait up to so long." },
     { "keys", 0, "WORD", NULL, "sent", "sent: credentials are in each JSON request; held: not." },
+    { "same", 0, NULL, NULL, NULL,
+      "All texts of one length are one text: to measure the service and not the making of texts." },
     { "seed", 0, "N", NULL, "1", "Of what is chosen at random." },
     { 0 },
 };
@@ -73,6 +75,20 @@ static void begin(struct client *c)
         raw_begin(c);
     else
         http_begin(c);
+}
+
+bool load_opened(struct load *l)
+{
+    if (l->n_opening == 0)
+        return true;
+    if (--l->n_opening > 0)
+        return false;
+    l->start_ns = clock_mono_ns();
+    l->end_ns = l->start_ns + l->o.seconds * NS_PER_S;
+    for (unsigned i = 0; i < l->o.clients; i++)
+        if (l->clients[i].is_open && l->clients[i].form != FORM_SEED)
+            begin(&l->clients[i]);
+    return true;
 }
 
 static void end(struct client *c)
@@ -208,6 +224,8 @@ static void run(struct load *l)
         on_arrivals(l);
     } else {
         for (unsigned i = 0; i < l->o.clients; i++)
+            l->n_opening += l->clients[i].form != FORM_SEED;
+        for (unsigned i = 0; i < l->o.clients; i++)
             begin(&l->clients[i]);
         live_less(l);
     }
@@ -332,6 +350,7 @@ static bool take_numbers(const struct options *o, struct load *l)
     l->o.pause_ms = (unsigned)pause;
     l->o.op = option_text(o, "op");
     l->o.has_keys = strcmp(option_text(o, "keys"), "held") != 0;
+    l->o.is_same = option_flag(o, "same");
     l->random = seed;
     /* Escaped and in base64, and all of a batch. */
     size_t longest = is_mixed ? bytes_max : bytes, items = batch ? batch : 1;
@@ -370,6 +389,7 @@ static void clear(struct load *l)
         buf_clear(&l->kept[i].signature);
         buf_clear(&l->kept[i].blob);
     }
+    buf_clear(&l->same);
     buf_clear(&l->scratch);
     buf_clear(&l->expected);
     buf_clear(&l->item);
@@ -391,7 +411,7 @@ int main(int argc, char **argv)
         !take_protocol(&o, &l.o) || !take_numbers(&o, &l))
         return 2;
     l.cred = credentials();
-    l.scratch = l.expected = l.item = BUF_INIT(l.answer_max);
+    l.scratch = l.expected = l.item = l.same = BUF_INIT(l.answer_max);
     if (addr_vsock(option_text(&o, "vsock"), (uint32_t)cid, (uint32_t)port, &l.to, &why) !=
             ERR_OK ||
         loop_new(&l.loop) != ERR_OK || !make_clients(&l))

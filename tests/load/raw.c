@@ -15,7 +15,8 @@ static void on_open(struct conn *conn, void *arg)
     (void)conn;
 
     c->is_open = true;
-    send_next(c);
+    if (load_opened(c->l) && c->n_queue == 0)
+        send_next(c);
 }
 
 static void on_data(struct conn *conn, void *arg)
