@@ -13,6 +13,7 @@ from lib import check
 from messages import DEC, ENC, WRAP, encoded, hold, metrics, refused, said
 
 ALLOWS = 31  # CID of the service that opens messages without commitment
+KEEPS = 32  # of the one that keeps data keys
 CONTEXTS = ({}, {"a": "1", "purpose": "test of two", "z": "\u5024 \u00e9=%"})
 # frame length: lengths of plaintext
 SIZES = {1: (0, 1, 2, 5), 4096: (0, 1, 4095, 4096, 4097, 8192), 65536: (1, 65536, 65537, 131072)}
@@ -105,6 +106,31 @@ def rewrapped():
           and (answer["suite"], answer["context"]) == (0x0578, {"tenant": "1"}), "a message of the SDK, wrapped anew for the SDK", said(a), said(b), answer)
 
 
+def data_keys(messages):
+    """The (only) encrypted data key of each, as a set."""
+    found = set()
+    for m in messages:
+        rest = m[m.index(b"aws-kms") + len("aws-kms") + 2 + len(stack.arn):]
+        found.add(rest[2:2 + int.from_bytes(rest[:2], "big")])
+    return found
+
+
+def kept_keys():
+    """Data keys used more than once, on either side: each message has a key of its own, derived from its id."""
+    keeps = stack.start_service(cid=KEEPS, name="service-cache", options=["--cache-age", "60"])
+    hold(stack, KEEPS)
+    ours = [duplex.ask(stack, ENC, plaintext(n), [("Nitroseal-Encryption-Context", "tenant=1")], cid=KEEPS).body for n in (0, 100, 5000)]
+    read = [sdk.ask(op="decrypt", kms=kms(stack.admin), data=m).get("data") for m in ours]
+    check(read == [plaintext(n) for n in (0, 100, 5000)] and len(data_keys(ours)) == 1, "the SDK opens messages under a data key that the enclave kept", data_keys(ours))
+    for suite in COMMITTING:
+        theirs = [sdk.ask(op="encrypt", kms=kms(sealer), caching=True, suite=suite, context={"tenant": "1"}, data=plaintext(n))["data"] for n in (1, 4096, 9000)]
+        read = [[duplex.ask(stack, DEC, m, cid=cid).body for m in theirs] for cid in (KEEPS, lib.CID)]
+        check(read == [[plaintext(n) for n in (1, 4096, 9000)]] * 2 and len(data_keys(theirs)) == 1,
+              f"0x{suite:04x}: the enclave opens messages under a data key that the SDK kept, with and without keeping it", data_keys(theirs))
+    check(len(data_keys(duplex.ask(stack, ENC, b"x", [("Nitroseal-Encryption-Context", "tenant=1")]).body for _ in range(3))) == 3, "by default none is kept")
+    keeps.stop()
+
+
 def contexts():
     theirs = sdk.ask(op="encrypt", kms=kms(sealer), context={"tenant": "1"}, data=b"text")["data"]
     a = duplex.ask(stack, DEC, theirs, [("Nitroseal-Require-Context", "tenant=2")])
@@ -177,6 +203,7 @@ for s in COMMITTING:
 long_ones()
 who_may({"tenant": "1"})
 rewrapped()
+kept_keys()
 contexts()
 limits()
 several_keys()

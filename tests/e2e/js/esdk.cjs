@@ -1,5 +1,6 @@
 // esdk.cjs - AWS's Encryption SDK for JavaScript behind a pipe: one JSON request a line on stdin, one answer a line on
-// stdout; bytes are base64. A request with "kms" uses the KMS keyring, others a raw AES key.
+// stdout; bytes are base64. A request with "kms" uses the KMS keyring, with "caching" behind the
+// caching materials manager, others a raw AES key.
 // argv: folder of node_modules, that key in hexadecimal digits, KMS's endpoint (where there is one).
 "use strict";
 const { createRequire } = require("module");
@@ -31,6 +32,21 @@ function keyringOf({ kms }, opens) {
     : new sdk.KmsKeyringNode({ clientProvider: suppliers.get(id), generatorKeyId: kms.generator, keyIds });
 }
 
+// Of a keyring for sealing: one data key for several messages, while it is asked for with the same context and suite.
+const cached = new Map();
+function cachingOf(request) {
+  if (!cached.has(request.kms.generator))
+    cached.set(
+      request.kms.generator,
+      new sdk.NodeCachingMaterialsManager({
+        backingMaterials: keyringOf(request),
+        cache: sdk.getLocalCryptographicMaterialsCache(10),
+        maxAge: 60000,
+      }),
+    );
+  return cached.get(request.kms.generator);
+}
+
 // What a stream gives for `data`, written to it in pieces of `cut` bytes.
 async function through(stream, data, cut) {
   const out = [];
@@ -55,9 +71,10 @@ const operations = {
     const client = suite === undefined || suite >= 0x0478 ? newer : older;
     const options = { suiteId: suite, frameLength: frame, encryptionContext: context };
     const plain = Buffer.from(data, "base64");
+    const materials = request.caching ? cachingOf(request) : keyringOf(request);
     const result = cut
-      ? (await through(client.encryptStream(keyringOf(request), options), plain, cut)).bytes
-      : (await client.encrypt(keyringOf(request), plain, options)).result;
+      ? (await through(client.encryptStream(materials, options), plain, cut)).bytes
+      : (await client.encrypt(materials, plain, options)).result;
     return { data: result.toString("base64") };
   },
   async decrypt(request) {
