@@ -220,6 +220,11 @@ enum err http1_body_next(struct http1_body *b, struct span in, struct span *cont
     return r;
 }
 
+bool http1_body_in_trailers(const struct http1_body *b)
+{
+    return b->framing == HTTP1_CHUNKED && b->state == AT_TRAILER;
+}
+
 enum err http1_body_eof(const struct http1_body *b)
 {
     if (b->framing == HTTP1_NO_BODY || b->framing == HTTP1_UNTIL_CLOSE || b->state == AT_DONE)

@@ -59,6 +59,9 @@ struct http1_body http1_body_init(const struct http1_head *h, uint64_t max);
  * *done. */
 MUST_USE enum err http1_body_next(struct http1_body *b, struct span in, struct span *content,
                                   size_t *consumed, bool *done, struct why *why);
+/* What http1_body_next() takes next is a trailer line, checked for its form only, or the empty line
+ * after the last: for who hands trailers on. */
+bool http1_body_in_trailers(const struct http1_body *b);
 /* The stream ended: ERR_OK only if the message may end here. */
 MUST_USE enum err http1_body_eof(const struct http1_body *b);
 

@@ -79,6 +79,9 @@ struct listener_options {
 MUST_USE enum err listener_new(struct loop *l, const struct addr *at,
                                const struct listener_options *o, struct listener **out,
                                struct why *why);
+/* The same on a socket that listens already; see acceptor_adopt() for its errors. */
+MUST_USE enum err listener_adopt(struct loop *l, int fd, const struct listener_options *o,
+                                 struct listener **out, struct why *why);
 /* The TCP port really bound (for port 0); 0 for the other kinds. */
 unsigned listener_port(const struct listener *s);
 /* Those given to `accepted` that are not closed yet. */

@@ -65,24 +65,46 @@ static void on_drop(struct loop_member *m)
     unref((struct listener *)(void *)((char *)m - offsetof(struct listener, member)));
 }
 
-enum err listener_new(struct loop *l, const struct addr *at, const struct listener_options *o,
-                      struct listener **out, struct why *why)
+static struct listener *make(const struct listener_options *o, struct loop *l)
 {
     struct listener *s = calloc(1, sizeof(*s));
     if (!s)
-        return why_fail(why, ERR_NOMEM, "out of memory", 0);
+        return NULL;
     s->loop = l;
     s->o = *o;
     s->refs = 1;
     s->member.drop = on_drop;
-    enum err r = acceptor_new(l, at, take, s, &s->acceptor, why);
+    return s;
+}
+
+/* `r`: of making its acceptor. */
+static enum err made(struct listener *s, enum err r, struct listener **out)
+{
     if (r != ERR_OK) {
         free(s);
         return r;
     }
-    loop_join(l, &s->member);
+    loop_join(s->loop, &s->member);
     *out = s;
     return ERR_OK;
+}
+
+enum err listener_new(struct loop *l, const struct addr *at, const struct listener_options *o,
+                      struct listener **out, struct why *why)
+{
+    struct listener *s = make(o, l);
+    if (!s)
+        return why_fail(why, ERR_NOMEM, "out of memory", 0);
+    return made(s, acceptor_new(l, at, take, s, &s->acceptor, why), out);
+}
+
+enum err listener_adopt(struct loop *l, int fd, const struct listener_options *o,
+                        struct listener **out, struct why *why)
+{
+    struct listener *s = make(o, l);
+    if (!s)
+        return why_fail(why, ERR_NOMEM, "out of memory", 0);
+    return made(s, acceptor_adopt(l, fd, take, s, &s->acceptor, why), out);
 }
 
 unsigned listener_port(const struct listener *s)

@@ -74,6 +74,7 @@ int cmd_encrypt(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
 int cmd_attest(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_gateway(int argc, char **argv);
 int cmd_local(int argc, char **argv);
 int cmd_kms_client(int argc, char **argv);
 

@@ -22,6 +22,8 @@ static const struct command {
     { "image", cmd_image, "Enclave images: build, describe, pcr, sign, verify, diff, extract." },
     { "policy", cmd_policy, "Key policies for attested images: generate, lint, explain, diff." },
     { "doctor", cmd_doctor, "Look at every part on the way of a request and say what to do." },
+    { "gateway", cmd_gateway,
+      "Hand HTTP requests to enclaves, give those credentials, watch them." },
     { "local", cmd_local, "Run everything on this machine, without AWS: up, down, status, kms." },
 };
 
