@@ -100,6 +100,12 @@ def forms():
     for option in (["-o", "-"], ["--encryption-context", "a=b"], ["--suite", "0x0478"], ["--frame-length", "5"], ["--armor"], ["--key-id", the_stack.arn]):
         s, out, err = cli("encrypt", *option, stdin=b"Hello")
         check(s == 0 and (out[:1] == b"\x02" or out.startswith(BEGIN)) and cli("decrypt", stdin=out)[1] == b"Hello", f"{option[0]} makes a message", s, err)
+    lines = seed.splitlines()
+    altered = b"\n".join([lines[0], b"SIGNATURE=" + base64.b64encode(bytes(32)), lines[2]])
+    s, out, err = cli("decrypt", "-o", f / "altered", stdin=altered)
+    check(s == 5 and not os.path.exists(f / "altered"), "of a signature that does not hold comes no file", s, err)
+    s, out, err = cli("decrypt", "-o", f / "altered", "--allow-invalid-signature", stdin=altered)
+    check(s == 5 and get(f / "altered") == b"Hello", "unless asked for", s, err)
     s, out, err = cli("decrypt", "--require-context", "a=b", stdin=seed)
     check(s == 5 and out == b"" and "no encryption context" in err, "a seed message has no context to require", s, err)
     for argv in (["encrypt", "--format", "seed", "--suite", "0x0578"], ["encrypt", "--format", "seed", "--armor"], ["encrypt", "--format", "x"],

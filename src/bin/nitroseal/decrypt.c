@@ -98,7 +98,9 @@ static int report(const struct options *o, const struct cli_exchange *x, struct 
 
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("cannot write the answer: %s"), err_name(r));
-    int status = output_put(option_text(o, "output"), buf_view(out), f);
+    /* Of a text that is not shown, no file is made. */
+    int status = with_text ? output_put(option_text(o, "output"), buf_view(out), f)
+                           : cli_print(buf_view(out), f);
     if (status != CLI_OK || valid)
         return status;
     return cli_fault_set(f, CLI_UNVERIFIED, "%s",

@@ -195,7 +195,7 @@ static void note_extension(struct stream_answer *a, struct span text)
     memset(a->code, 0, sizeof a->code);
     for (size_t i = 0; i < code.len; i++) {
         bool plain = (code.ptr[i] >= 'a' && code.ptr[i] <= 'z') || code.ptr[i] == '_';
-        a->code[i] = plain ? (char)code.ptr[i] : '?';
+        a->code[i] = (char)(plain ? code.ptr[i] : '?');
     }
 }
 
