@@ -12,12 +12,13 @@ REQUESTS = int(os.environ.get("NITROSEAL_LOAD_REQUESTS", "60000"))
 CLIENTS, PIPELINE, LARGEST = 8, 4, 262144
 PAUSE_S = 2.0  # between two faults, in the mean
 GROWTH_KIB, RUN_GROWTH = 4096, 1.1
+OVER_KIB = 32 << 10  # 1,000 connections
 
 if loadlib.missing():
     check(False, "programs: " + " ".join(loadlib.missing()))
     lib.plan()
 with open(os.path.realpath(os.path.join(lib.BIN, "nitroseald")), "rb") as f:
-    sanitized = b"__asan_init" in f.read()
+    sanitized = re.search(b"__[at]san_init", f.read()) is not None
 
 service_options = ["--kms-deadline", 3000, "--kms-try", 1000, "--document-max-age", 1, "--key-max-age", 7, "--kms-idle", 500]
 if sanitized:
@@ -111,7 +112,27 @@ print("#", json.dumps(report))
 loadlib.accounted(check, "32 connections", report, err, explained={"busy"})
 check(report.get("codes", {}).get("busy", 0) > 0 and report.get("requests", 0) > 0, "connections past the limit are told so", report)
 
-for p in (full, few, stack.service):
+
+# --- more than it can ------------------------------------------------------------------------------------------------------
+
+over = stack.start_service(cid=20, name="over", options=["--max-running", 8])
+check(stack.hold_credentials(20) == 204, "credentials are held")
+at_ease = loadlib.held(over.pid)
+watch = loadlib.Watch(over.pid, 0.05)
+loads = [stack.load("--cid", 20, "--protocol", protocol, "--op", "encrypt", "--keys", "held", "--clients", 500, "--rate", 6000, "--seconds", 2)
+         for protocol in ("json", "seed")]
+for protocol, p in zip(("HTTP", "the seed protocol"), loads):
+    status, report, err = loadlib.finish(p)
+    print("#", json.dumps(report))
+    # Who did not get a client of ours never reached the service.
+    loadlib.accounted(check, f"far too many, {protocol}", report, err, explained={"busy", "nsm_failed"}, may_be_unsent=True)
+    check(report.get("codes", {}).get("busy", 0) > 0 and report.get("requests", 0) > 0, "some are served, the rest refused", report)
+peak = max(watch.stop())
+if not sanitized:
+    check(peak - at_ease["rss_kib"] < OVER_KIB, f"the backlog is bounded: {(peak - at_ease['rss_kib']) / 1024:.1f} MiB more", at_ease, peak)
+check("error" not in stack.encrypt("after it", cid=20), "and the next one is served at once")
+
+for p in (full, few, over, stack.service):
     status = p.stop(30)
     check(status == 0, "it ends as it should", status, p.text()[-2000:])
     text = p.text()
