@@ -7,6 +7,10 @@
 void cli_exchange_clear(struct cli_exchange *x)
 {
     buf_clear(&x->bytes);
+    nitroseal_message_clear(&x->message);
+    nitroseal_bytes_clear(&x->text);
+    nitroseal_error_free(x->error);
+    x->error = NULL;
 }
 
 int cli_unreachable(const struct cli_enclave *e, enum err r, const struct why *why,
@@ -66,30 +70,22 @@ static void append_part(struct buf *out, const char *before, struct json_str par
     cli_append_clean(out, span_str(after));
 }
 
-static void json_member(struct json_out *w, const char *name, struct json_str value)
-{
-    if (!json_str_is_set(value))
-        return;
-    json_out_key(w, name);
-    json_out_raw_string(w, value);
-}
-
 /* What the enclave said, as it said it. */
 static void refusal_write(const struct proto_answer *a, struct cli_fault *f)
 {
     struct json_out w = json_out_init(&f->json);
 
     json_out_object(&w);
-    json_member(&w, "error", a->error);
+    cli_json_member(&w, "error", a->error);
     json_out_key(&w, "exit_status");
     json_out_int(&w, f->status);
-    json_member(&w, "error_code", a->error_code);
-    json_member(&w, "detail", a->detail);
-    json_member(&w, "hint", a->hint);
-    json_member(&w, "kms_type", a->kms_type);
-    json_member(&w, "kms_message", a->kms_message);
-    json_member(&w, "kms_request_id", a->kms_request_id);
-    json_member(&w, "request_id", a->request_id);
+    cli_json_member(&w, "error_code", a->error_code);
+    cli_json_member(&w, "detail", a->detail);
+    cli_json_member(&w, "hint", a->hint);
+    cli_json_member(&w, "kms_type", a->kms_type);
+    cli_json_member(&w, "kms_message", a->kms_message);
+    cli_json_member(&w, "kms_request_id", a->kms_request_id);
+    cli_json_member(&w, "request_id", a->request_id);
     json_out_object_end(&w);
     if (json_out_end(&w) != ERR_OK || buf_append_byte(&f->json, '\n') != ERR_OK)
         buf_reset(&f->json); /* the line alone, then */

@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/hex.h"
+#include "bin/nitroseal/link.h"
 #include "bin/nitroseal/policy_cmd.h"
 #include "bin/nitroseal/times.h"
 #include "io/sys.h"
@@ -174,28 +175,6 @@ int attest_document_read(const char *path, struct buf *out, struct cli_fault *f)
     return cli_fault_set(f, CLI_FILE, _("%s is neither a binary document nor base64"), path);
 }
 
-int attest_fetch(const struct cli_enclave *e, struct span nonce, struct buf *out,
-                 struct cli_fault *f)
-{
-    AUTO(buf_clear)
-    struct buf request = BUF_INIT(ATTEST_PEM_MAX_BYTES), text = BUF_INIT(ATTEST_PEM_MAX_BYTES);
-    AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
-    struct span base64 = SPAN_EMPTY;
-    enum err r = proto_attest_write(&request, nonce);
-
-    if (r != ERR_OK)
-        return cli_fault_set(f, CLI_FAILED, _("cannot write the request: %s"), err_name(r));
-    int status = cli_ask(e, PROTO_ATTEST, buf_view(&request), &x, f);
-    if (status == CLI_OK) {
-        r = json_str_view(x.answer.document, &text, &base64);
-        if (r == ERR_OK)
-            r = base64_parse(base64, out, NULL);
-        if (r != ERR_OK)
-            status = cli_fault_set(f, CLI_FAILED, _("the answer's document is not base64"));
-    }
-    return status;
-}
-
 static int save(const struct options *o, struct span document, struct cli_fault *f)
 {
     const char *path = option_text(o, "save");
@@ -227,6 +206,7 @@ __attribute__((noinline)) static int judge_and_print(const struct options *o, st
 
 static int run(const struct options *o, const struct cli_enclave *e, struct cli_fault *f)
 {
+    AUTO(cli_link_clear) struct cli_link link = { .ns = NULL };
     AUTO(crypto_freep) struct crypto *cx = NULL;
     AUTO(inputs_clear)
     struct inputs in = {
@@ -246,7 +226,7 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
         status = attest_root_read(o, cx, &q, &in.root_der, f);
     if (status == CLI_OK)
         status = saved ? attest_document_read(saved, &in.document, f)
-                       : attest_fetch(e, buf_view(&in.nonce), &in.document, f);
+                       : cli_attest(e, &link, buf_view(&in.nonce), &in.document, f);
     if (status == CLI_OK)
         status = save(o, buf_view(&in.document), f);
     if (status != CLI_OK)

@@ -35,10 +35,6 @@ enum { ATTEST_PEM_MAX_BYTES = 65536 };
  * without it AWS's. Sets q->root_der and q->aws_root. CLI_OK, CLI_FILE, CLI_SETTINGS. */
 MUST_USE int attest_root_read(const struct options *o, struct crypto *cx, struct attest_question *q,
                               struct buf *der, struct cli_fault *f);
-/* Ask the enclave for a document over `nonce`; appended as it came, judged by nobody. CLI_OK, or as
- * cli_ask() fails. */
-MUST_USE int attest_fetch(const struct cli_enclave *e, struct span nonce, struct buf *out,
-                          struct cli_fault *f);
 
 /* CLI_OK, CLI_UNVERIFIED or CLI_FAILED with the fault set. *out borrows from `document`. */
 MUST_USE int attest_judge(struct crypto *cx, struct span document, const struct attest_question *q,

@@ -13,6 +13,17 @@ void cli_append_member(struct buf *out, struct json_str s)
         cli_append_clean(out, text);
 }
 
+void cli_json_member(struct json_out *w, const char *name, struct json_str value)
+{
+    if (!json_str_is_set(value))
+        return;
+    json_out_key(w, name);
+    if (value.escaped)
+        json_out_raw_string(w, value);
+    else /* what libnitroseal gave has no escapes, and may need some */
+        json_out_string(w, value.raw);
+}
+
 int cli_enclave_read(const struct options *o, struct cli_enclave *out)
 {
     uint64_t cid, port, seconds;

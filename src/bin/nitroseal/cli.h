@@ -3,6 +3,8 @@
 #ifndef BIN_NITROSEAL_CLI_H
 #define BIN_NITROSEAL_CLI_H
 
+#include <nitroseal.h>
+
 #include "base/secret.h"
 #include "bin/nitroseal/fault.h"
 #include "io/addr.h"
@@ -26,6 +28,8 @@
 
 /* Append the decoded member in the same way; nothing if it is absent. */
 void cli_append_member(struct buf *out, struct json_str s);
+/* A member of an answer as one of an object of ours; left out if it is absent. */
+void cli_json_member(struct json_out *w, const char *name, struct json_str value);
 struct cli_enclave {
     struct addr at;
     uint64_t deadline_ns;
@@ -49,15 +53,18 @@ MUST_USE int cli_credentials_find(const char *profile, bool chosen, struct cli_c
 struct proto_credentials cli_credentials_view(const struct cli_credentials *c);
 
 struct cli_exchange {
-    struct buf bytes;
-    struct proto_answer answer; /* views of bytes */
+    struct buf bytes; /* of the seed protocol; or what libnitroseal gave */
+    struct nitroseal_message message;
+    struct nitroseal_bytes text;
+    struct nitroseal_error *error;
+    struct proto_answer answer; /* views of these */
 };
 #define CLI_EXCHANGE_INIT ((struct cli_exchange){ .bytes = BUF_INIT(CLI_MESSAGE_MAX_BYTES) })
 enum { CLI_MESSAGE_MAX_BYTES = 256 << 20 }; /* the service's own limit comes first */
 void cli_exchange_clear(struct cli_exchange *x);
 
-/* Connect, send, read to the end of file, parse. CLI_OK: an answer without `error`. Else the fault
- * is set: CLI_UNREACHABLE, CLI_REFUSED, CLI_UNVERIFIED, CLI_FAILED. */
+/* By the seed protocol: connect, send, read to the end of file, parse. CLI_OK: an answer without
+ * `error`. Else the fault is set: CLI_UNREACHABLE, CLI_REFUSED, CLI_UNVERIFIED, CLI_FAILED. */
 MUST_USE int cli_ask(const struct cli_enclave *e, enum proto_op op, struct span request,
                      struct cli_exchange *x, struct cli_fault *f);
 

@@ -1,5 +1,6 @@
 #include "bin/nitroseal/cli.h"
 #include "bin/nitroseal/lines.h"
+#include "bin/nitroseal/link.h"
 #include "bin/nitroseal/message.h"
 #include "bin/nitroseal/triple.h"
 #include "io/sys.h"
@@ -73,16 +74,11 @@ static enum err answer_write(const struct proto_answer *a, bool json, bool with_
         return with_text ? json_str_decode(a->decrypted, out) : ERR_OK;
     struct json_out w = json_out_init(out);
     json_out_object(&w);
-    if (with_text) {
-        json_out_key(&w, "decrypted");
-        json_out_raw_string(&w, a->decrypted);
-    }
+    if (with_text)
+        cli_json_member(&w, "decrypted", a->decrypted);
     json_out_key(&w, "signature_valid");
     json_out_bool(&w, a->signature_valid);
-    if (json_str_is_set(a->key_id)) {
-        json_out_key(&w, "key_id");
-        json_out_raw_string(&w, a->key_id);
-    }
+    cli_json_member(&w, "key_id", a->key_id);
     json_out_object_end(&w);
     enum err r = json_out_end(&w);
     return r == ERR_OK ? buf_append_byte(out, '\n') : r;
@@ -109,22 +105,10 @@ static int report(const struct options *o, const struct cli_exchange *x, struct 
                                        "(--allow-invalid-signature prints it)"));
 }
 
-static int ask(const struct cli_enclave *e, const struct triple *t,
-               const struct proto_credentials *cred, struct cli_exchange *x, struct cli_fault *f)
-{
-    AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
-    enum err r =
-        proto_decrypt_write(&request, cred, t->encrypted, t->signature, t->ciphertext_blob);
-
-    if (r != ERR_OK)
-        return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), err_name(r));
-    return cli_ask(e, PROTO_DECRYPT, buf_view(&request), x, f);
-}
-
 /* A seed message as an object on one line, as `encrypt --lines` writes it. */
-static int run_line(const struct options *o, const struct cli_enclave *e, struct span line,
-                    const struct proto_credentials *cred, struct buf *out, struct cli_exchange *x,
-                    struct cli_fault *f)
+static int run_line(const struct options *o, const struct cli_enclave *e, struct cli_link *link,
+                    struct span line, const struct proto_credentials *cred, struct buf *out,
+                    struct cli_exchange *x, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf scratch = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     struct triple t = { .encrypted = SPAN_EMPTY };
@@ -132,11 +116,11 @@ static int run_line(const struct options *o, const struct cli_enclave *e, struct
 
     if (triple_parse(line, &scratch, &t, &why) != ERR_OK)
         return cli_fault_set(f, CLI_FILE, "%s", why.what);
-    int status = ask(e, &t, cred, x, f);
+    bool allowed = option_flag(o, "allow-invalid-signature");
+    int status = cli_decrypt(e, link, &t, cred, allowed, x, f);
     if (status != CLI_OK)
         return status;
-    bool valid = x->answer.signature_valid;
-    if (!valid && !option_flag(o, "allow-invalid-signature"))
+    if (!x->answer.signature_valid && !allowed)
         return cli_fault_set(f, CLI_UNVERIFIED, "%s",
                              _("the signature does not match the text: nothing printed "
                                "(--allow-invalid-signature prints it)"));
@@ -152,6 +136,7 @@ static int run_seed(const struct options *o, const struct cli_enclave *e, const 
     AUTO(buf_clear) struct buf out = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
     AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
+    AUTO(cli_link_clear) struct cli_link link = { .ns = NULL };
 
     if (option_count(o, "require-context") > 0)
         return cli_fault_set(f, CLI_UNVERIFIED,
@@ -166,7 +151,9 @@ static int run_seed(const struct options *o, const struct cli_enclave *e, const 
     if (status != CLI_OK)
         return status;
     struct proto_credentials view = cli_credentials_view(&cred);
-    status = ask(e, t, &view, &x, f);
+    /* The object of --json has the key's name also for a false signature. */
+    bool whole = e->json || option_flag(o, "allow-invalid-signature");
+    status = cli_decrypt(e, &link, t, &view, whole, &x, f);
     return status == CLI_OK ? report(o, &x, &out, f) : status;
 }
 

@@ -2,6 +2,7 @@
 #include "awscred/awscred.h"
 #include "bin/nitroseal/cred_source.h"
 #include "bin/nitroseal/doctor.h"
+#include "bin/nitroseal/link.h"
 #include "io/sys.h"
 #include "kms/kms.h"
 
@@ -98,7 +99,7 @@ void doctor_attestation(struct doctor *d)
         doctor_fail(d, CLI_FAILED, _("no random bytes for the nonce"));
         return;
     }
-    if (attest_fetch(&d->enclave, SPAN_ARRAY(nonce), &document, &f) != CLI_OK) {
+    if (cli_attest(&d->enclave, NULL, SPAN_ARRAY(nonce), &document, &f) != CLI_OK) {
         fail_as(d, &f);
         return;
     }

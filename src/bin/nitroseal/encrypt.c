@@ -1,5 +1,6 @@
 #include "bin/nitroseal/cli.h"
 #include "bin/nitroseal/lines.h"
+#include "bin/nitroseal/link.h"
 #include "bin/nitroseal/message.h"
 #include "bin/nitroseal/triple.h"
 #include "io/sys.h"
@@ -63,12 +64,8 @@ static enum err json_write(const struct proto_answer *a, struct buf *out)
     };
 
     json_out_object(&w);
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-        if (!json_str_is_set(members[i].value))
-            continue;
-        json_out_key(&w, members[i].name);
-        json_out_raw_string(&w, members[i].value);
-    }
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        cli_json_member(&w, members[i].name, members[i].value);
     json_out_object_end(&w);
     enum err r = json_out_end(&w);
     return r == ERR_OK ? buf_append_byte(out, '\n') : r;
@@ -88,26 +85,21 @@ static enum err lines_write(const struct proto_answer *a, struct buf *out)
     return r == ERR_OK ? triple_write(out, &t) : r;
 }
 
-static int ask(const struct cli_enclave *e, struct span text, const struct proto_credentials *cred,
-               struct cli_exchange *x, struct cli_fault *f)
+static int ask(const struct cli_enclave *e, struct cli_link *link, struct span text,
+               const struct proto_credentials *cred, struct cli_exchange *x, struct cli_fault *f)
 {
-    AUTO(buf_clear) struct buf request = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
-
     if (!span_is_utf8(text))
         return cli_fault_set(f, CLI_FILE,
                              _("the text is not UTF-8: the seed protocol carries "
                                "text only"));
-    enum err r = proto_encrypt_write(&request, cred, text);
-    if (r != ERR_OK)
-        return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), err_name(r));
-    return cli_ask(e, PROTO_ENCRYPT, buf_view(&request), x, f);
+    return cli_encrypt(e, link, text, cred, x, f);
 }
 
-static int run_line(const struct options *o, const struct cli_enclave *e, struct span line,
-                    const struct proto_credentials *cred, struct buf *out, struct cli_exchange *x,
-                    struct cli_fault *f)
+static int run_line(const struct options *o, const struct cli_enclave *e, struct cli_link *link,
+                    struct span line, const struct proto_credentials *cred, struct buf *out,
+                    struct cli_exchange *x, struct cli_fault *f)
 {
-    int status = ask(e, line, cred, x, f);
+    int status = ask(e, link, line, cred, x, f);
 
     (void)o;
     if (status != CLI_OK)
@@ -124,6 +116,7 @@ static int run_seed(const struct options *o, const struct cli_enclave *e, struct
     AUTO(buf_clear) struct buf out = BUF_INIT(CLI_MESSAGE_MAX_BYTES);
     AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = { .max = 0 } };
     AUTO(cli_exchange_clear) struct cli_exchange x = CLI_EXCHANGE_INIT;
+    AUTO(cli_link_clear) struct cli_link link = { .ns = NULL };
 
     int status =
         cli_credentials_find(option_text(o, "profile"), option_count(o, "profile") > 0, &cred, f);
@@ -132,7 +125,7 @@ static int run_seed(const struct options *o, const struct cli_enclave *e, struct
     if (status != CLI_OK)
         return status;
     struct proto_credentials view = cli_credentials_view(&cred);
-    status = ask(e, buf_view(&text), &view, &x, f);
+    status = ask(e, &link, buf_view(&text), &view, &x, f);
     if (status != CLI_OK)
         return status;
     enum err r = e->json ? json_write(&x.answer, &out) : lines_write(&x.answer, &out);

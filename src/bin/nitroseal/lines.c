@@ -170,7 +170,8 @@ static bool is_expired(const struct cli_exchange *x)
 
 /* One request; a second one with new credentials where KMS calls them expired, which our clock need
  * not have told. */
-static int ask(struct run *r, struct span line, struct buf *out, struct cli_fault *f)
+static int ask(struct run *r, struct cli_link *link, struct span line, struct buf *out,
+               struct cli_fault *f)
 {
     int status = CLI_FAILED;
     struct cli_enclave e = *r->e;
@@ -186,7 +187,7 @@ static int ask(struct run *r, struct span line, struct buf *out, struct cli_faul
             return status;
         const struct proto_credentials view = cli_credentials_view(&cred);
         buf_reset(out);
-        status = r->one(r->o, &e, line, &view, out, &x, f);
+        status = r->one(r->o, &e, link, line, &view, out, &x, f);
         if (status != CLI_REFUSED || !is_expired(&x))
             return status;
         keeper_expired(&r->keeper, generation);
@@ -196,6 +197,7 @@ static int ask(struct run *r, struct span line, struct buf *out, struct cli_faul
 
 static void *work(void *arg)
 {
+    AUTO(cli_link_clear) struct cli_link link = { .ns = NULL }; /* kept from line to line */
     struct run *r = arg;
 
     for (;;) {
@@ -205,7 +207,7 @@ static void *work(void *arg)
         uint64_t number = 0;
         if (!take_line(r, &line, &number, &f))
             return NULL;
-        int status = f.status ? f.status : ask(r, buf_view(&line), &out, &f);
+        int status = f.status ? f.status : ask(r, &link, buf_view(&line), &out, &f);
         if (status != CLI_OK && fault_write(&f, number + 1, &out) != ERR_OK)
             buf_reset(&out); /* no memory even for that: the count at the end tells */
         put_result(r, number, &out, status);

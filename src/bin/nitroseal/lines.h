@@ -3,7 +3,7 @@
 #ifndef BIN_NITROSEAL_LINES_H
 #define BIN_NITROSEAL_LINES_H
 
-#include "bin/nitroseal/cli.h"
+#include "bin/nitroseal/link.h"
 
 #define CLI_LINES_OPTIONS                                                                           \
     {                                                                                               \
@@ -18,9 +18,9 @@
 enum { LINES_JOBS_MAX = 64, LINES_LINE_MAX_BYTES = 16 << 20 };
 
 /* One line: append an object and a line feed to `out`. CLI_OK, or the fault is set. */
-typedef int lines_one(const struct options *o, const struct cli_enclave *e, struct span line,
-                      const struct proto_credentials *cred, struct buf *out, struct cli_exchange *x,
-                      struct cli_fault *f);
+typedef int lines_one(const struct options *o, const struct cli_enclave *e, struct cli_link *link,
+                      struct span line, const struct proto_credentials *cred, struct buf *out,
+                      struct cli_exchange *x, struct cli_fault *f);
 
 /* From standard input to standard output, until its end. A line that fails gives {"line": N,
  * "error": ..., "exit_status": ...}. CLI_OK: all lines did. Else the fault is set, with the status
