@@ -62,10 +62,11 @@ extern "C" {
  * too. */
 enum nitroseal_status {
     NITROSEAL_OK = 0,
-    NITROSEAL_FAILED = 1,         /* the service could not; code and hint say why */
-    NITROSEAL_INVALID = 2,        /* an argument is wrong: nothing was sent */
-    NITROSEAL_UNREACHABLE = 3,    /* nobody listens, or the connection broke */
-    NITROSEAL_REFUSED = 4,        /* KMS said no: kms_type and kms_message say why */
+    NITROSEAL_FAILED = 1,  /* the service could not; code and hint say why */
+    NITROSEAL_INVALID = 2, /* an argument is wrong: nothing was sent */
+    NITROSEAL_UNREACHABLE =
+        3,                 /* nobody listens, or the connection broke; here or behind a gateway */
+    NITROSEAL_REFUSED = 4, /* KMS said no: kms_type and kms_message say why */
     NITROSEAL_UNVERIFIED = 5,     /* tag, signature or key do not hold: there is no text */
     NITROSEAL_NO_CREDENTIALS = 7, /* neither this handle nor the service has any that live */
     NITROSEAL_TIMEOUT = 16,       /* time is over */

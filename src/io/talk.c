@@ -74,11 +74,47 @@ enum err talk_step(int fd, struct span *out, struct buf *in, bool *is_broken, bo
     }
 }
 
-enum err talk_lock(pthread_mutex_t *lock, uint64_t deadline_ns)
+enum err talk_turn_init(struct talk_turn *t)
+{
+    pthread_condattr_t monotonic;
+
+    if (pthread_condattr_init(&monotonic) != 0)
+        return ERR_NOMEM;
+    int e = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    if (e == 0)
+        e = pthread_cond_init(&t->left, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    if (e == 0 && (e = pthread_mutex_init(&t->lock, NULL)) != 0)
+        (void)pthread_cond_destroy(&t->left);
+    t->is_taken = false;
+    return e == 0 ? ERR_OK : ERR_NOMEM;
+}
+
+void talk_turn_clear(struct talk_turn *t)
+{
+    (void)pthread_cond_destroy(&t->left);
+    (void)pthread_mutex_destroy(&t->lock);
+}
+
+enum err talk_turn_take(struct talk_turn *t, uint64_t deadline_ns)
 {
     const struct timespec end = { .tv_sec = (time_t)(deadline_ns / NS_PER_S),
                                   .tv_nsec = (long)(deadline_ns % NS_PER_S) };
-    int e = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &end);
+    int e = 0;
 
-    return e == 0 ? ERR_OK : e == ETIMEDOUT ? ERR_TIMEOUT : ERR_INTERNAL;
+    pthread_mutex_lock(&t->lock);
+    while (t->is_taken && e == 0)
+        e = pthread_cond_timedwait(&t->left, &t->lock, &end);
+    bool is_ours = !t->is_taken; /* also where it came free at the last moment */
+    t->is_taken = true;
+    pthread_mutex_unlock(&t->lock);
+    return is_ours ? ERR_OK : ERR_TIMEOUT;
+}
+
+void talk_turn_leave(struct talk_turn *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->is_taken = false;
+    pthread_cond_signal(&t->left);
+    pthread_mutex_unlock(&t->lock);
 }

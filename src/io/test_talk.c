@@ -168,28 +168,34 @@ static void limits(void **state)
 
 static void *hold(void *arg)
 {
-    pthread_mutex_t *lock = arg;
+    struct talk_turn *turn = arg;
 
-    pthread_mutex_lock(lock);
+    assert_int_equal(talk_turn_take(turn, clock_mono_ns() + 20 * NS_PER_S), ERR_OK);
     usleep(200000);
-    pthread_mutex_unlock(lock);
+    talk_turn_leave(turn);
     return NULL;
 }
 
 static void turns(void **state)
 {
     (void)state;
-    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct talk_turn turn;
     pthread_t other;
 
-    assert_int_equal(talk_lock(&lock, clock_mono_ns() + NS_PER_S), ERR_OK);
-    pthread_mutex_unlock(&lock);
-    assert_int_equal(pthread_create(&other, NULL, hold, &lock), 0);
+    assert_int_equal(talk_turn_init(&turn), ERR_OK);
+    assert_int_equal(talk_turn_take(&turn, clock_mono_ns()),
+                     ERR_OK); /* free: time is not looked at */
+    assert_int_equal(talk_turn_take(&turn, clock_mono_ns() + 20 * NS_PER_MS), ERR_TIMEOUT);
+    assert_int_equal(talk_turn_take(&turn, 0),
+                     ERR_TIMEOUT); /* nor is it taken by having been tried */
+    talk_turn_leave(&turn);
+    assert_int_equal(pthread_create(&other, NULL, hold, &turn), 0);
     usleep(50000);
-    assert_int_equal(talk_lock(&lock, clock_mono_ns() + 20 * NS_PER_MS), ERR_TIMEOUT);
-    assert_int_equal(talk_lock(&lock, clock_mono_ns() + 20 * NS_PER_S), ERR_OK);
-    pthread_mutex_unlock(&lock);
+    assert_int_equal(talk_turn_take(&turn, clock_mono_ns() + 20 * NS_PER_MS), ERR_TIMEOUT);
+    assert_int_equal(talk_turn_take(&turn, clock_mono_ns() + 20 * NS_PER_S), ERR_OK);
+    talk_turn_leave(&turn);
     pthread_join(other, NULL);
+    talk_turn_clear(&turn);
 }
 
 int main(void)

@@ -132,6 +132,10 @@ static enum nitroseal_status status_of(const struct client_problem *p)
     static const char *const unverified[] = { "text_not_authentic", "signature_invalid",
                                               "key_mismatch", NULL };
     static const char *const later[] = { "busy", "stopping", NULL };
+    /* The gateway's, about the enclaves behind it. */
+    static const char *const not_reached[] = { "no_enclave", "enclave_unreachable",
+                                               "enclave_failed", NULL };
+    static const char *const late[] = { "enclave_timeout", NULL };
     static const char *const no_credentials[] = { "no_credentials", NULL };
 
     if (json_str_is_set(p->kms_type) || is_one_of(p->code, refused))
@@ -140,6 +144,10 @@ static enum nitroseal_status status_of(const struct client_problem *p)
         return NITROSEAL_UNVERIFIED;
     if (is_one_of(p->code, no_credentials))
         return NITROSEAL_NO_CREDENTIALS;
+    if (is_one_of(p->code, not_reached))
+        return NITROSEAL_UNREACHABLE;
+    if (is_one_of(p->code, late))
+        return NITROSEAL_TIMEOUT;
     return is_one_of(p->code, later) ? NITROSEAL_BUSY : NITROSEAL_FAILED;
 }
 

@@ -88,7 +88,7 @@ enum nitroseal_status nitroseal_new(const char *address, struct nitroseal **out,
     if (lib_address_parse(address, getenv("NITROSEAL_VSOCK"), &at, &why) != ERR_OK)
         return lib_invalid(error, "the address is not one that can be connected to", why.what);
     struct nitroseal *ns = calloc(1, sizeof *ns);
-    if (!ns || pthread_mutex_init(&ns->lock, NULL) != 0) {
+    if (!ns || talk_turn_init(&ns->turn) != ERR_OK) {
         free(ns);
         return lib_no_memory(error);
     }
@@ -122,7 +122,7 @@ void nitroseal_free(struct nitroseal *ns)
     clear_credentials(ns);
     client_reader_clear(&ns->reader);
     buf_clear(&ns->in);
-    (void)pthread_mutex_destroy(&ns->lock);
+    talk_turn_clear(&ns->turn);
     free(ns);
 }
 
@@ -147,7 +147,7 @@ enum nitroseal_status lib_call_begin(struct lib_call *c, struct nitroseal *ns, l
      * longest one to wait for its turn, and its own time from then on. */
     uint64_t now = clock_mono_ns();
     uint64_t turn_ms = timeout_ms ? (uint64_t)timeout_ms : LIB_TIMEOUT_MAX_MS;
-    if (talk_lock(&ns->lock, now + turn_ms * NS_PER_MS) != ERR_OK)
+    if (talk_turn_take(&ns->turn, now + turn_ms * NS_PER_MS) != ERR_OK)
         return lib_fail(error, &late);
     c->ns = ns;
     c->deadline_ns = now + (timeout_ms ? (uint64_t)timeout_ms : ns->timeout_ms) * NS_PER_MS;
@@ -161,7 +161,7 @@ void lib_call_end(struct lib_call *c)
         return;
     client_reader_clear(&c->ns->reader);
     buf_clear(&c->ns->in);
-    (void)pthread_mutex_unlock(&c->ns->lock);
+    talk_turn_leave(&c->ns->turn);
     c->ns = NULL;
 }
 

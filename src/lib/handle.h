@@ -9,10 +9,10 @@
 #define LIB_HANDLE_H
 
 #include <nitroseal.h>
-#include <pthread.h>
 
 #include "client/client.h"
 #include "io/addr.h"
+#include "io/talk.h"
 
 enum {
     LIB_TIMEOUT_DEFAULT_MS = 30000,
@@ -21,7 +21,7 @@ enum {
 };
 
 struct nitroseal {
-    pthread_mutex_t lock; /* of all that follows */
+    struct talk_turn turn; /* of whoever uses what follows */
     struct addr at;
     int fd; /* -1: no connection */
     uint64_t timeout_ms;

@@ -323,6 +323,10 @@ static void statuses(void **state)
         { "no_credentials", "", NITROSEAL_NO_CREDENTIALS, 7 },
         { "busy", "", NITROSEAL_BUSY, 1 },
         { "stopping", "", NITROSEAL_BUSY, 1 },
+        { "no_enclave", "", NITROSEAL_UNREACHABLE, 3 },
+        { "enclave_unreachable", "", NITROSEAL_UNREACHABLE, 3 },
+        { "enclave_failed", "", NITROSEAL_UNREACHABLE, 3 },
+        { "enclave_timeout", "", NITROSEAL_TIMEOUT, 3 },
         { "one that comes later", "", NITROSEAL_FAILED, 1 },
     };
     enum { N = sizeof rows / sizeof rows[0] };

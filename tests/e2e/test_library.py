@@ -5,6 +5,7 @@ service: credentials, large bytes, restarts, transports, failures. TAP."""
 import base64, ctypes, json, os, re, shutil, socket, subprocess, sys, threading, time
 
 import lib
+from gatewaylib import Gateway
 from lib import check
 
 PREFIX = "usr/local"
@@ -257,6 +258,27 @@ def over_tcp(so):
     h.free()
 
 
+def through_gateway(so, work, env):
+    """Both ways to `nitroseal gateway`, which brings the credentials; and its own words when no enclave is left."""
+    path = stack.path("gateway.sock")
+    g = Gateway(stack.v, [lib.CID], ["--health-interval", "200"], env=stack.app.env(), log=stack.log_of("gateway"), unix=path)
+    lib.until(lambda: g.ask("GET", "/healthz")[0] == 200, what="an enclave for the gateway")
+    for address in ("unix:" + path, f"tcp:127.0.0.1:{g.port}"):
+        p = command(os.path.join(work, "seal"), address, "through the gateway", env=env)
+        check(p.returncode == 0 and "decrypted: through the gateway" in p.stdout, f"seal by the gateway, {address[:5]}", p)
+    p = command(os.path.join(work, "threads"), "unix:" + path, 4, 10, env=env)
+    check(p.returncode == 0, "threads by the gateway", p)
+    stack.service.stop()
+    h = Handle(so, "unix:" + path)
+    lib.until(lambda: g.ask("GET", "/healthz")[0] == 503, what="the gateway sees it")
+    out = ctypes.create_string_buffer(8)
+    got = h.call("random", out, ctypes.c_size_t(8), ctypes.c_long(10000))
+    check(got[0] == 3 and h.error["http_status"] in (502, 503), "no enclave behind it: not reached", got, h.error)
+    h.free()
+    check(g.stop() == 0, "the gateway ends")
+    stack.start_service()
+
+
 if lib.missing_programs():
     check(False, "programs of the local stack: " + " ".join(lib.missing_programs()))
     lib.plan()
@@ -269,10 +291,11 @@ the_work = compiles(the_root, the_env, the_files)
 if lib.failed():
     lib.plan()
 stack = lib.Stack().start()
-examples(the_work, the_files)
+the_run = examples(the_work, the_files)
 the_so = ctypes.CDLL(the_files["libnitroseal.so.1.0.0"])
 check(calls(the_so) == (3, "unreachable"), "a path where nobody listens")
 over_tcp(the_so)
+through_gateway(the_so, the_work, the_run)
 the_so.nitroseal_version.restype = ctypes.c_char_p
 check(the_so.nitroseal_version().decode() == open(os.path.join(lib.ROOT, "VERSION")).read().strip(), "nitroseal_version()")
 log = open(stack.log_of("service"), encoding="utf-8").read()

@@ -94,7 +94,8 @@ static int failed(const struct cli_enclave *e, struct nitroseal_error *error,
                   struct cli_exchange *x, struct cli_fault *f)
 {
     x->error = error;
-    if (error->status == NITROSEAL_UNREACHABLE || error->status == NITROSEAL_TIMEOUT)
+    if (error->http_status == 0 &&
+        (error->status == NITROSEAL_UNREACHABLE || error->status == NITROSEAL_TIMEOUT))
         return broken(e, error, f);
     if (error->status == NITROSEAL_INVALID)
         return cli_fault_set(f, CLI_FILE, _("cannot write the request: %s"), error->text);
