@@ -62,11 +62,10 @@ extern "C" {
  * too. */
 enum nitroseal_status {
     NITROSEAL_OK = 0,
-    NITROSEAL_FAILED = 1,  /* the service could not; code and hint say why */
-    NITROSEAL_INVALID = 2, /* an argument is wrong: nothing was sent */
-    NITROSEAL_UNREACHABLE =
-        3,                 /* nobody listens, or the connection broke; here or behind a gateway */
-    NITROSEAL_REFUSED = 4, /* KMS said no: kms_type and kms_message say why */
+    NITROSEAL_FAILED = 1,         /* the service could not; code and hint say why */
+    NITROSEAL_INVALID = 2,        /* an argument is wrong: nothing was sent */
+    NITROSEAL_UNREACHABLE = 3,    /* nobody listens, or the connection broke */
+    NITROSEAL_REFUSED = 4,        /* KMS said no: kms_type and kms_message say why */
     NITROSEAL_UNVERIFIED = 5,     /* tag, signature or key do not hold: there is no text */
     NITROSEAL_NO_CREDENTIALS = 7, /* neither this handle nor the service has any that live */
     NITROSEAL_TIMEOUT = 16,       /* time is over */
@@ -87,10 +86,10 @@ struct nitroseal_error {
     enum nitroseal_status status;
     int http_status;   /* of the answer; 0: there was none */
     int retry_after_s; /* seconds; 0: the service said nothing about it */
-    const char *code;  /* stable, lower_snake_case: doc/protocol.md lists those of the service; ours
-                          are  invalid_argument, unreachable, closed, timeout, not_http,
-                          malformed_answer,  not_text, no_memory, http_status */
-    const char *text;  /* one sentence for people, in English */
+    const char *code; /* stable, lower_snake_case: doc/openapi.yaml lists those of the service; ours
+                         are  invalid_argument, unreachable, closed, timeout, not_http,
+                         malformed_answer,  not_text, no_memory, http_status */
+    const char *text; /* one sentence for people, in English */
     const char *detail;                                  /* more of it */
     const char *hint;                                    /* what to do next */
     const char *kms_type, *kms_message, *kms_request_id; /* as KMS said it */

@@ -48,9 +48,14 @@ int nitroseal_exit_status(enum nitroseal_status status)
 
 enum nitroseal_status lib_no_memory(struct nitroseal_error **error)
 {
-    /* By way of a number: the caller may read what it must not change. */
+    /* The caller reads it, and gives it back to nitroseal_error_free(), which knows it. */
+    const union {
+        const struct nitroseal_error *ours;
+        struct nitroseal_error *theirs;
+    } e = { &no_memory };
+
     if (error)
-        *error = (struct nitroseal_error *)(uintptr_t)&no_memory;
+        *error = e.theirs;
     return NITROSEAL_NO_MEMORY;
 }
 

@@ -72,7 +72,7 @@ static int link_open(const struct cli_enclave *e, struct cli_link *l, struct cli
 /* A text of the library as the cursor would have it. */
 static struct json_str text_of(const char *s)
 {
-    return s ? (struct json_str){ .raw = span_str(s) } : JSON_STR_NONE;
+    return (struct json_str){ .raw = span_str(s) }; /* absent stays absent */
 }
 
 static int broken(const struct cli_enclave *e, const struct nitroseal_error *error,
