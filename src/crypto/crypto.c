@@ -90,7 +90,8 @@ enum err crypto_new(struct crypto **out)
         return ERR_NOMEM;
     if (!hash_prepare(&cx->sha256, "SHA2-256") || !hash_prepare(&cx->sha384, "SHA2-384") ||
         !cipher_prepare("AES-256-GCM", &cx->gcm, &cx->gcm_ctx) ||
-        !cipher_prepare("AES-256-CBC", &cx->cbc, &cx->cbc_ctx))
+        !cipher_prepare("AES-256-CBC", &cx->cbc, &cx->cbc_ctx) ||
+        !(cx->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL)))
         return ossl_fail();
     *out = cx;
     cx = NULL;
@@ -107,6 +108,7 @@ void crypto_free(struct crypto *cx)
 {
     if (!cx)
         return;
+    EVP_MAC_free(cx->hmac);
     EVP_CIPHER_CTX_free(cx->cbc_ctx);
     EVP_CIPHER_CTX_free(cx->gcm_ctx);
     EVP_CIPHER_free(cx->cbc);

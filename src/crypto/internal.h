@@ -24,6 +24,7 @@ struct crypto {
     struct hash sha256, sha384;
     EVP_CIPHER *gcm, *cbc;
     EVP_CIPHER_CTX *gcm_ctx, *cbc_ctx;
+    EVP_MAC *hmac;
 };
 
 struct ec_key {

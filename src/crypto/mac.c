@@ -2,10 +2,12 @@
 
 #include "crypto/internal.h"
 
+#include <openssl/core_names.h>
+
 enum { SEMIBLOCK_BYTES = 8, WRAPPED_MIN_BYTES = 16, WRAPPED_MAX_BYTES = 8192 };
 
 static const struct {
-    char hash[8]; /* an array, as OpenSSL's parameters take no const text */
+    char hash[8];
     size_t bytes;
 } algs[MAC_ALGS] = {
     [MAC_SHA224] = { "SHA224", 28 },
@@ -19,19 +21,26 @@ size_t mac_bytes(enum mac_alg alg)
     return algs[alg].bytes;
 }
 
+OSSL_CLEANER(EVP_MAC_CTX, EVP_MAC_CTX_free)
+
 enum err mac_compute(struct crypto *cx, enum mac_alg alg, struct span key, struct span msg,
                      uint8_t out[static MAC_MAX_BYTES])
 {
+    char hash[sizeof algs[0].hash];
     uint8_t tag[MAC_MAX_BYTES];
     size_t len = 0;
 
-    (void)cx;
     if (key.len == 0)
         return ERR_INTERNAL;
-    const uint8_t *in = msg.len ? msg.ptr : (const uint8_t *)"";
-    bool ok = EVP_Q_mac(NULL, "HMAC", NULL, algs[alg].hash, NULL, key.ptr, key.len, in, msg.len,
-                        tag, sizeof tag, &len) != NULL &&
-              len == algs[alg].bytes;
+    memcpy(hash, algs[alg].hash, sizeof hash); /* OpenSSL's parameters take no const text */
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    AUTO(EVP_MAC_CTX_free_p) EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(cx->hmac);
+    bool ok = ctx && EVP_MAC_init(ctx, key.ptr, key.len, params) == 1 &&
+              (msg.len == 0 || EVP_MAC_update(ctx, msg.ptr, msg.len) == 1) &&
+              EVP_MAC_final(ctx, tag, &len, sizeof tag) == 1 && len == algs[alg].bytes;
     if (ok)
         memcpy(out, tag, len);
     wipe(tag, sizeof tag); /* for a key derivation it is a key */

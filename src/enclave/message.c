@@ -132,14 +132,10 @@ static enum err start_seal(struct message *m, struct crypto *cx, struct buf *out
 static enum err seal_all(struct message *m, struct span plain, struct buf *out)
 {
     struct why why = { 0 };
-    struct span frame;
     enum err r = ERR_OK;
 
-    while (r == ERR_OK) {
-        r = esdk_encrypt_step(m->out, &plain, &frame, &why);
-        if (r == ERR_OK)
-            r = buf_append(out, frame);
-    }
+    while (r == ERR_OK)
+        r = esdk_encrypt_step_to(m->out, &plain, out, &why);
     return r == ERR_MORE ? ERR_OK : fail(m, r, &why);
 }
 
@@ -165,14 +161,11 @@ static enum err open_body(struct message *m, struct span *in, struct buf *out)
 static enum err seal_body(struct message *m, struct span *in, struct buf *out)
 {
     struct why why = { 0 };
-    struct span frame;
 
     while (out->len < MESSAGE_OUT_SOFT_MAX) {
-        enum err r = esdk_encrypt_step(m->out, in, &frame, &why);
+        enum err r = esdk_encrypt_step_to(m->out, in, out, &why);
         if (r == ERR_MORE)
             return ERR_MORE;
-        if (r == ERR_OK)
-            r = buf_append(out, frame);
         if (r != ERR_OK)
             return fail(m, r, &why);
     }

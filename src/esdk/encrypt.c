@@ -291,12 +291,12 @@ static void touched(struct esdk_encrypt *e, size_t end)
     e->used = end > e->used ? end : e->used;
 }
 
-/* Seals `text` (of the caller's, or already in its place) as the next frame, whose head begins at
- * e->frame + TEXT_AT - head_bytes. */
-static enum err frame_seal(struct esdk_encrypt *e, enum esdk_frame_kind kind, struct span text)
+/* Seals `text` (of the caller's, or already in its place) as the next frame, from `head` on. */
+static enum err frame_seal(struct esdk_encrypt *e, enum esdk_frame_kind kind, struct span text,
+                           uint8_t *head)
 {
     size_t head_bytes = kind == ESDK_FRAME_FINAL ? TEXT_AT : REGULAR_HEAD_BYTES;
-    uint8_t *head = e->frame + TEXT_AT - head_bytes, *at = e->frame + TEXT_AT, *p = head;
+    uint8_t *at = head + head_bytes, *p = head;
     struct esdk_frame frame = { .kind = kind, .sequence = e->next, .length = text.len };
     uint8_t aad[BODY_AAD_MAX_BYTES];
 
@@ -309,7 +309,6 @@ static enum err frame_seal(struct esdk_encrypt *e, enum esdk_frame_kind kind, st
     uint8_t *iv = p + 4;
     memset(iv, 0, GCM_IV_BYTES - 4);
     put32(iv + GCM_IV_BYTES - 4, e->next);
-    touched(e, TEXT_AT + text.len + ESDK_TAG_BYTES);
     enum err r = gcm_begin(e->gcm, iv);
     if (r == ERR_OK)
         r = gcm_aad(e->gcm, span_of(aad, body_aad(SPAN_ARRAY(e->message_id), &frame, aad)));
@@ -342,33 +341,77 @@ static bool take_text(struct esdk_encrypt *e, struct span *in, struct span *text
     return e->text_len == e->frame_length;
 }
 
-enum err esdk_encrypt_step(struct esdk_encrypt *e, struct span *in, struct span *out,
-                           struct why *why)
+/* Text of a whole frame. */
+static enum err next_text(struct esdk_encrypt *e, struct span *in, struct span *text,
+                          struct why *why)
 {
     size_t had = in->len;
-    struct span text;
 
-    *out = SPAN_EMPTY;
     if (e->state == FAILED)
         return failed_before(e, why);
     if (e->state != BODY)
         return fail(e, ERR_INTERNAL, "plaintext without a header, or after the end", why);
     if (in->len > e->plaintext_max - e->plaintext)
         return fail(e, ERR_LIMIT, "more plaintext than was announced", why);
-    bool whole = take_text(e, in, &text);
+    bool whole = take_text(e, in, text);
     e->plaintext += had - in->len;
     if (!whole)
         return ERR_MORE;
     if (e->next == SEQUENCE_FINAL)
         return fail(e, ERR_LIMIT, "too many frames: choose a longer frame length", why);
-    enum err r = frame_seal(e, ESDK_FRAME_REGULAR, text);
+    return ERR_OK;
+}
+
+static size_t regular_bytes(const struct esdk_encrypt *e)
+{
+    return REGULAR_HEAD_BYTES + (size_t)e->frame_length + ESDK_TAG_BYTES;
+}
+
+static enum err regular_seal(struct esdk_encrypt *e, struct span text, uint8_t *head,
+                             struct why *why)
+{
+    enum err r = frame_seal(e, ESDK_FRAME_REGULAR, text, head);
+
     if (r != ERR_OK)
         return fail(e, r, "frame", why);
     e->next++;
     e->text_len = 0;
-    *out = span_of(e->frame + TEXT_AT - REGULAR_HEAD_BYTES,
-                   REGULAR_HEAD_BYTES + (size_t)e->frame_length + ESDK_TAG_BYTES);
     return ERR_OK;
+}
+
+enum err esdk_encrypt_step(struct esdk_encrypt *e, struct span *in, struct span *out,
+                           struct why *why)
+{
+    struct span text;
+
+    *out = SPAN_EMPTY;
+    enum err r = next_text(e, in, &text, why);
+    if (r != ERR_OK)
+        return r;
+    uint8_t *head = e->frame + TEXT_AT - REGULAR_HEAD_BYTES;
+    touched(e, TEXT_AT + text.len + ESDK_TAG_BYTES);
+    r = regular_seal(e, text, head, why);
+    if (r == ERR_OK)
+        *out = span_of(head, regular_bytes(e));
+    return r;
+}
+
+enum err esdk_encrypt_step_to(struct esdk_encrypt *e, struct span *in, struct buf *out,
+                              struct why *why)
+{
+    struct span text;
+    uint8_t *head;
+
+    enum err r = next_text(e, in, &text, why);
+    if (r != ERR_OK)
+        return r;
+    r = buf_reserve(out, regular_bytes(e), &head);
+    if (r != ERR_OK)
+        return fail(e, r, "no room for a frame", why);
+    r = regular_seal(e, text, head, why);
+    if (r == ERR_OK)
+        buf_commit(out, regular_bytes(e));
+    return r;
 }
 
 enum err esdk_encrypt_end(struct esdk_encrypt *e, struct span *out, struct why *why)
@@ -380,7 +423,9 @@ enum err esdk_encrypt_end(struct esdk_encrypt *e, struct span *out, struct why *
         return failed_before(e, why);
     if (e->state != BODY)
         return fail(e, ERR_INTERNAL, "the end without a header, or twice", why);
-    enum err r = frame_seal(e, ESDK_FRAME_FINAL, span_of(e->frame + TEXT_AT, e->text_len));
+    touched(e, n);
+    enum err r =
+        frame_seal(e, ESDK_FRAME_FINAL, span_of(e->frame + TEXT_AT, e->text_len), e->frame);
     if (r == ERR_OK && e->sig) {
         r = esig_sign(e->sig, e->key, e->frame + n + ESDK_FOOTER_HEAD_BYTES, &sig_len);
         put16(e->frame + n, sig_len);

@@ -255,6 +255,11 @@ MUST_USE enum err esdk_encrypt_start(struct esdk_encrypt *e, struct crypto *cx,
 MUST_USE enum err esdk_encrypt_step(struct esdk_encrypt *e, struct span *in, struct span *out,
                                     struct why *why);
 
+/* The same, but the frame is made at the end of `out`, where nothing has to be copied. Another
+ * error: ERR_LIMIT, ERR_NOMEM of `out`; nothing was appended then. */
+MUST_USE enum err esdk_encrypt_step_to(struct esdk_encrypt *e, struct span *in, struct buf *out,
+                                       struct why *why);
+
 /* *out is the final frame, with the footer where the suite signs. A plaintext that ends on a frame
  * gets an empty final frame, as AWS's own SDKs write it. ERR_CRYPTO, ERR_NOMEM. */
 MUST_USE enum err esdk_encrypt_end(struct esdk_encrypt *e, struct span *out, struct why *why);

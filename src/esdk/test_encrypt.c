@@ -114,6 +114,52 @@ static void roundtrip(unsigned suite, uint32_t frame_length, size_t len)
     }
 }
 
+/* Frames made in the caller's buf are the same bytes; one without room ends the message. */
+static void in_place(void **state)
+{
+    enum { FRAME = 48, SEALED = FRAME + 4 + GCM_IV_BYTES + ESDK_TAG_BYTES };
+    static const size_t cuts[] = { SIZE_MAX, 1, 7, 48, 49 };
+    AUTO(buf_clear) struct buf plain = test_plain(5 * FRAME + 3), want = BUF_INIT(MADE_MAX_BYTES);
+    unsigned drawn = 0;
+    struct esdk_encrypt_options o = { .frame_length = FRAME, .random = { counting, &drawn } };
+
+    (void)state;
+    assert_int_equal(write_message(&o, &one_key, 1, buf_view(&plain), SIZE_MAX, &want, NULL),
+                     ERR_OK);
+    for (size_t i = 0; i < COUNT(cuts); i++) {
+        for (int room = 0; room < 2; room++) {
+            AUTO(esdk_encrypt_freep) struct esdk_encrypt *e = NULL;
+            AUTO(buf_clear) struct buf out = BUF_INIT(MADE_MAX_BYTES);
+            struct span rest = buf_view(&plain), got;
+            struct why why = { 0 };
+            assert_int_equal(esdk_encrypt_new(cx, &o, &e, NULL), ERR_OK);
+            AUTO(secret_clear) struct secret key = test_data_key(esdk_encrypt_suite(e));
+            assert_int_equal(esdk_encrypt_start(e, cx, &key, &one_key, 1, &got, NULL), ERR_OK);
+            put(&out, got);
+            size_t header = out.len;
+            if (!room)
+                out.max = header + 2 * SEALED - 1; /* a byte less than two frames */
+            enum err r = ERR_MORE;
+            while (rest.len && r == ERR_MORE) {
+                struct span piece = span_sub(rest, 0, cuts[i]);
+                rest = span_from(rest, piece.len);
+                while ((r = esdk_encrypt_step_to(e, &piece, &out, &why)) == ERR_OK)
+                    ;
+            }
+            assert_int_equal(r, room ? ERR_MORE : ERR_LIMIT);
+            if (!room) {
+                assert_string_equal(why.what, "no room for a frame");
+                t_assert_span(buf_view(&out), span_sub(buf_view(&want), 0, header + SEALED));
+                assert_int_equal(esdk_encrypt_end(e, &got, NULL), ERR_LIMIT);
+                continue;
+            }
+            assert_int_equal(esdk_encrypt_end(e, &got, NULL), ERR_OK);
+            put(&out, got);
+            t_assert_span(buf_view(&out), buf_view(&want));
+        }
+    }
+}
+
 static void lengths(void **state)
 {
     enum { N = 48 };
@@ -370,15 +416,11 @@ static void order(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(example),
-        cmocka_unit_test(lengths),
-        cmocka_unit_test(frames),
-        cmocka_unit_test(signed_context),
-        cmocka_unit_test(options),
-        cmocka_unit_test(data_keys),
-        cmocka_unit_test(announced_length),
-        cmocka_unit_test(last_number),
-        cmocka_unit_test(order),
+        cmocka_unit_test(example),        cmocka_unit_test(in_place),
+        cmocka_unit_test(lengths),        cmocka_unit_test(frames),
+        cmocka_unit_test(signed_context), cmocka_unit_test(options),
+        cmocka_unit_test(data_keys),      cmocka_unit_test(announced_length),
+        cmocka_unit_test(last_number),    cmocka_unit_test(order),
     };
 
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)

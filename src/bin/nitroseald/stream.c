@@ -108,16 +108,20 @@ static void done(void *arg)
     client_settle(cl);
 }
 
-/* Little work is done here and now: to hand it over would cost more. Signatures are much. */
+/* Little work is done here and now: to hand it over would cost more. Signatures are much. Where
+ * nobody else is served a whole piece is little: another core would have to fetch and to give back
+ * every byte of it, which costs about as much as the cipher. */
 static bool is_small(const struct stream *st)
 {
+    const struct service *s = st->cl->s;
+    bool is_alone = s->running == 1 && (!st->frame_asked || st->frame_asked >= INLINE_FRAME_MIN);
     unsigned suite = message_facts(st->m).suite;
     size_t sum = 0;
 
     for (unsigned i = st->at; i < st->n_parts; i++)
         sum += st->parts[i].len;
-    return sum <= INLINE_MAX && (suite == 0 || suite == ESDK_SUITE_COMMITTING) &&
-           st->suite_asked != ESDK_SUITE_SIGNED;
+    return sum <= (is_alone ? INLINE_ALONE_MAX : INLINE_MAX) &&
+           (suite == 0 || suite == ESDK_SUITE_COMMITTING) && st->suite_asked != ESDK_SUITE_SIGNED;
 }
 
 /* True: done already. */
@@ -379,6 +383,7 @@ static enum err make_message(struct stream *st, const struct http1_head *head,
     if (r != ERR_OK)
         return r;
     st->suite_asked = asked->suite;
+    st->frame_asked = asked->frame_length;
     if (st->cl->call->route.endpoint == API_MESSAGE_REWRAP)
         st->length = ENCLAVE_BYTES_UNKNOWN; /* of what is sealed */
     const struct message_options o = {

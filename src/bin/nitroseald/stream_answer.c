@@ -22,7 +22,10 @@ static enum err put_pairs(struct span pairs, struct buf *text, struct http1_head
 static enum err begin_answer(struct stream *st)
 {
     const struct message_facts f = message_facts(st->m);
-    AUTO(buf_clear) struct buf text = BUF_INIT(HEAD_MAX);
+    /* Exactly that much, since nothing in it may move: a byte becomes three at most, and the
+     * format's lengths are longer than what is written in their place. */
+    size_t text_max = SUITE_TEXT_BYTES + 3 * f.pairs.len;
+    AUTO(buf_clear) struct buf text = BUF_INIT(text_max);
     struct buf head = BUF_INIT(HEAD_MAX);
     struct http1_header h[HEADERS_MAX] = {
         { SPAN_LIT("content-type"), SPAN_LIT("application/octet-stream") },
@@ -33,7 +36,7 @@ static enum err begin_answer(struct stream *st)
     size_t n = 4;
     uint8_t *room;
 
-    enum err r = buf_reserve(&text, HEAD_MAX, &room); /* nothing in it moves */
+    enum err r = buf_reserve(&text, text_max, &room);
     if (r == ERR_OK)
         r = buf_printf(&text, "0x%04x", f.suite);
     h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-suite"), buf_view(&text) };

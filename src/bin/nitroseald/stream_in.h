@@ -14,8 +14,11 @@ enum {
     HEADERS_MAX = 8 + API_PAIRS_MAX,
     HEAD_MAX = 65536,
     BLOB_MAX = 6144,
-    OUT_MORE = 4096,        /* that a piece grows by, as a rule */
-    INLINE_MAX = 16384,     /* bytes that are sealed or opened on the loop */
+    OUT_MORE = 4096,           /* that a piece grows by, as a rule */
+    INLINE_MAX = 16384,        /* bytes that are sealed or opened on the loop, */
+    INLINE_ALONE_MAX = IN_MAX, /* and where nobody else is served */
+    INLINE_FRAME_MIN = 4096,   /* shorter frames cost more a byte */
+    SUITE_TEXT_BYTES = 16,
     STREAM_BYTES = 2 << 20, /* what one takes, for the sum of what is in memory */
 };
 
@@ -33,7 +36,7 @@ struct stream {
     struct enclave_key_ticket ticket; /* of a key that may be kept once it has proved itself */
     struct secret proving;
     struct buf proving_blob;
-    unsigned suite_asked;
+    unsigned suite_asked, frame_asked;
     uint64_t length; /* of the body, or ENCLAVE_BYTES_UNKNOWN */
     uint64_t bytes_in, bytes_out, born_ns;
     char id[ENCLAVE_ID_BYTES];
