@@ -3,7 +3,7 @@ two runs can be compared line by line."""
 import math
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 400, 76, 150, 40, 56
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 680, 400, 76, 190, 40, 56
 COLOURS = ("#1f6f8b", "#c05746", "#5b8c5a", "#8e6c8a", "#b8860b", "#444444", "#2e86ab", "#a23b72")
 
 
