@@ -5,6 +5,7 @@
  *   gateway_client.c    one connection of a client: heads in, one request at a time
  *   gateway_exchange.c  one request: an enclave for it, another try, both bodies on their way
  *   gateway_answer.c    what comes back for it
+ *   gateway_fail.c      what comes of it when nothing does
  *   gateway_up.c        connections to enclaves, kept for the next request
  *   gateway_care.c      health checks and credentials
  *   gateway_call.c      one small request of our own
@@ -162,6 +163,8 @@ struct exchange {
     bool needs_fresh; /* a kept connection was closed on it: the next one is new, and the last */
     bool is_moved;    /* an enclave refused it */
     bool is_answering;
+    bool is_refused; /* by us, with `fault`, once the rest of a small body has come */
+    struct gateway_fault fault;
     bool up_keep_alive; /* the enclave's connection, after the answer */
     char what[48];      /* method and path, for the log */
 };
@@ -181,20 +184,27 @@ void exchange_again(struct exchange *x, bool reusable);
 /* May what was sent be sent once more? Is there an enclave for it, other than those tried? */
 bool exchange_can_retry(const struct exchange *x);
 bool exchange_has_place(const struct exchange *x);
-/* Answer it ourselves, or where an answer has begun break it off. */
-void exchange_fail(struct exchange *x, const struct gateway_fault *f);
 /* The client is gone, or is not to get more. */
 void exchange_abort(struct exchange *x);
 /* The whole answer is on its way. `reusable`: the connection to the enclave. */
 void exchange_finish(struct exchange *x, bool reusable);
 /* Let go of the enclave and its connection. */
 void exchange_release(struct exchange *x, bool reusable);
-void exchange_tick(struct exchange *x, uint64_t now_ns);
+/* Frees it; `by` has answered. `keep`: the client's connection may serve the next request. */
+void exchange_end(struct exchange *x, struct gw_enclave *by, bool keep);
+void exchange_leave_waiting(struct exchange *x);
 /* Places for those that wait. */
 void exchange_place_waiting(struct gateway *g);
 /* One piece of a body from `in` to `out`; shared by both directions. */
 MUST_USE enum err exchange_piece(struct gateway_stream *s, struct buf *in, struct buf *out,
                                  struct why *why);
+
+/* gateway_fail.c: answer it ourselves, or where an answer has begun break it off. A small body is
+ * taken first; then the exchange lives on until that is here. */
+void exchange_fail(struct exchange *x, const struct gateway_fault *f);
+/* More of that body. True: the exchange is over. */
+bool exchange_take_refused(struct exchange *x);
+void exchange_tick(struct exchange *x, uint64_t now_ns);
 
 /* gateway_answer.c: bytes or the end have come from the enclave. `is_last`: its connection is gone,
  * so what is here is taken whether or not the client keeps up. */

@@ -19,7 +19,7 @@ static const struct gateway_fault out_of_memory = { .status = 503,
                                                     .code = "busy",
                                                     .title = "Gateway is out of memory" };
 
-static void leave_waiting(struct exchange *x)
+void exchange_leave_waiting(struct exchange *x)
 {
     struct gateway *g = x->cl->g;
 
@@ -46,14 +46,13 @@ void exchange_release(struct exchange *x, bool reusable)
     x->e = NULL;
 }
 
-/* Frees it. `keep`: the client's connection may serve the next request. */
-static void end(struct exchange *x, struct gw_enclave *by, bool keep)
+void exchange_end(struct exchange *x, struct gw_enclave *by, bool keep)
 {
     struct client *cl = x->cl;
     struct gateway *g = cl->g;
     uint64_t ns = clock_mono_ns() - x->born_ns;
 
-    leave_waiting(x);
+    exchange_leave_waiting(x);
     if (by)
         gateway_count_answer(&by->counts, x->status, ns);
     g->bytes_in += x->request.bytes;
@@ -74,7 +73,7 @@ void exchange_finish(struct exchange *x, bool reusable)
     bool whole = x->request.done;
 
     exchange_release(x, reusable && whole);
-    end(x, by, x->to.keep_alive && whole);
+    exchange_end(x, by, x->to.keep_alive && whole);
 }
 
 void exchange_abort(struct exchange *x)
@@ -83,25 +82,7 @@ void exchange_abort(struct exchange *x)
 
     x->status = 0;
     exchange_release(x, false);
-    end(x, by, false);
-}
-
-void exchange_fail(struct exchange *x, const struct gateway_fault *f)
-{
-    struct client *cl = x->cl;
-    bool keep = x->to.keep_alive && x->request.done;
-
-    if (x->is_answering) { /* the rest of an answer cannot be made up: the client sees it cut */
-        exchange_abort(x);
-        if (cl->phase == CLIENT_LEAVING)
-            conn_close(cl->conn);
-        return;
-    }
-    x->to.keep_alive = keep;
-    exchange_release(x, false);
-    x->status = f->status;
-    client_answer_fault(cl, f, &x->to);
-    end(x, NULL, keep);
+    exchange_end(x, by, false);
 }
 
 /* --- an enclave for it --- */
@@ -183,14 +164,14 @@ static void place(struct exchange *x)
 
     switch (choose(x, &e)) {
     case GATEWAY_CHOSEN:
-        leave_waiting(x);
+        exchange_leave_waiting(x);
         go_to(x, e);
         break;
     case GATEWAY_WAIT:
         wait_for_place(x);
         break;
     case GATEWAY_NONE:
-        leave_waiting(x);
+        exchange_leave_waiting(x);
         no_place(x);
         break;
     }
@@ -368,6 +349,11 @@ void exchange_request(struct exchange *x)
     struct client *cl = x->cl;
     enum err r = ERR_OK;
 
+    if (x->is_refused) {
+        if (!exchange_take_refused(x) && !cl->in_data)
+            conn_resume(cl->conn);
+        return;
+    }
     if (!x->up || !x->up->is_open)
         return;
     while (r == ERR_OK && !x->request.done && conn_unsent(x->up->conn) < GW_UNSENT_MAX_BYTES)
@@ -414,53 +400,4 @@ void exchange_up_closed(struct exchange *x, enum err r, const struct why *why)
     log_event(LOG_WARN, "request lost its enclave", LOG_STR("enclave", e->name),
               LOG_STR("why", what));
     exchange_fail(x, &broken);
-}
-
-/* --- time --- */
-
-/* Who is to move next decides how long that may take. */
-static void out_of_time(struct exchange *x, bool is_for_client, bool is_for_reader)
-{
-    static const struct gateway_fault late = { .status = 408,
-                                               .code = "read_timeout",
-                                               .title = "Request did not arrive in time" };
-    static const struct gateway_fault silent = { .status = 504,
-                                                 .code = "enclave_timeout",
-                                                 .title = "Enclave did not answer in time" };
-
-    if (is_for_reader)
-        x->is_answering = true; /* it reads no answer: broken off */
-    if (is_for_reader || is_for_client) {
-        exchange_fail(x, &late);
-        return;
-    }
-    x->e->counts.failures[GATEWAY_FAIL_TIMEOUT]++;
-    log_event(LOG_WARN, "enclave silent", LOG_STR("enclave", x->e->name), LOG_STR("what", x->what));
-    gw_enclave_suspect(x->e);
-    exchange_fail(x, &silent);
-}
-
-void exchange_tick(struct exchange *x, uint64_t now_ns)
-{
-    static const struct gateway_fault waited = { .status = 503,
-                                                 .code = "busy",
-                                                 .title = "Gateway is busy",
-                                                 .detail = "no enclave had time for it" };
-    const struct gw_settings *set = x->cl->g->set;
-    size_t unsent = conn_unsent(x->cl->conn);
-
-    if (x->link) {
-        if (now_ns > x->born_ns + set->wait_ms * NS_PER_MS)
-            exchange_fail(x, &waited);
-        return;
-    }
-    if (unsent < x->unsent)
-        x->moved_ns = now_ns;
-    x->unsent = unsent;
-    bool is_for_reader = unsent > 0;
-    bool is_for_client = !is_for_reader && !x->request.done && x->up && x->up->is_open &&
-                         conn_unsent(x->up->conn) == 0;
-    uint64_t ms = is_for_reader ? set->write_ms : is_for_client ? set->read_ms : set->answer_ms;
-    if (now_ns > x->moved_ns + ms * NS_PER_MS)
-        out_of_time(x, is_for_client, is_for_reader);
 }
