@@ -316,6 +316,10 @@ enum err akey_oaep_open(struct crypto *cx, const struct akey *key, enum akey_oae
     (void)cx;
     if (!is_rsa(key->spec))
         return ERR_UNSUPPORTED;
+    /* RFC 8017 section 7.1.2: a ciphertext is as long as the modulus. OpenSSL takes one whose first
+     * byte, if it was zero, is missing. */
+    if (ct.len != (size_t)EVP_PKEY_get_size(key->pkey))
+        return ERR_VERIFY;
     enum err r = secret_new(len, &plain);
     if (r != ERR_OK)
         return r;
