@@ -187,8 +187,12 @@ static void answer_task(struct client *cl, struct task *t, const struct enclave_
         if (res.key_id.len)
             h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-key-id"), res.key_id };
     }
-    if (cl->call->route.is_binary && cl->call->route.endpoint == API_ENCRYPT &&
-        base64_append(&signature, res.signature) == ERR_OK) {
+    if (cl->call->route.is_binary && cl->call->route.endpoint == API_ENCRYPT) {
+        if (base64_append(&signature, res.signature) != ERR_OK) { /* without it nothing opens */
+            const struct proto_error e = { .error = "Service is out of memory", .code = "busy" };
+            http_answer_problem(cl, &e, SPAN_EMPTY, id);
+            return;
+        }
         h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-signature"), buf_view(&signature) };
         h[n++] =
             (struct http1_header){ SPAN_LIT("nitroseal-ciphertext-blob"), res.ciphertext_blob_b64 };
