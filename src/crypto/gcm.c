@@ -46,7 +46,7 @@ enum err gcm_new(struct crypto *cx, struct span key, enum gcm_direction way, str
         return ERR_NOMEM;
     g->ctx = EVP_CIPHER_CTX_new();
     if (!g->ctx || EVP_CipherInit_ex2(g->ctx, cipher, key.ptr, NULL, way == GCM_SEAL, NULL) != 1)
-        return ossl_fail();
+        return ossl_no_room();
     *out = g;
     g = NULL;
     return ERR_OK;

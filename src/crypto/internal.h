@@ -54,6 +54,14 @@ MUST_USE static inline enum err ossl_fail(void)
     return nomem ? ERR_NOMEM : ERR_CRYPTO;
 }
 
+/* The same where nothing but memory can have been missing: OpenSSL 3.0's providers do not say so
+ * when they get none for a context. */
+MUST_USE static inline enum err ossl_no_room(void)
+{
+    ERR_clear_error();
+    return ERR_NOMEM;
+}
+
 /* Keys in their interchange forms, in keypair.c: DER PrivateKeyInfo (RFC 5208), with nothing after
  * it, and DER SubjectPublicKeyInfo, appended. read: ERR_MALFORMED, ERR_NOMEM. */
 MUST_USE enum err pkcs8_read(struct span der, EVP_PKEY **out);

@@ -44,7 +44,7 @@ enum err mac_compute(struct crypto *cx, enum mac_alg alg, struct span key, struc
     if (ok)
         memcpy(out, tag, len);
     wipe(tag, sizeof tag); /* for a key derivation it is a key */
-    return ok ? ERR_OK : ossl_fail();
+    return ok ? ERR_OK : ossl_no_room();
 }
 
 OSSL_CLEANER(EVP_CIPHER, EVP_CIPHER_free)

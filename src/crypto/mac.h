@@ -9,7 +9,7 @@ enum mac_alg { MAC_SHA224, MAC_SHA256, MAC_SHA384, MAC_SHA512, MAC_ALGS };
 enum { MAC_MAX_BYTES = 64, AES_KWP_KEY_BYTES = 32 };
 
 size_t mac_bytes(enum mac_alg alg);
-/* Writes mac_bytes() to `out`; untouched on failure. ERR_CRYPTO, ERR_INTERNAL (empty key). */
+/* Writes mac_bytes() to `out`; untouched on failure. ERR_NOMEM, ERR_INTERNAL (empty key). */
 MUST_USE enum err mac_compute(struct crypto *cx, enum mac_alg alg, struct span key, struct span msg,
                               uint8_t out[static MAC_MAX_BYTES]);
 
