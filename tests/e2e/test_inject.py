@@ -6,7 +6,9 @@ NITROSEAL_INJECT_TEST: `long` for many more allocations of a start, `short` for 
 import errno, json, os, subprocess, threading, time
 
 import injected
+import injected_api
 import lib
+import messages
 import seed
 from lib import check
 
@@ -23,7 +25,8 @@ class World:
     def __init__(self):
         self.stack = lib.Stack(service_options=["--kms-deadline", DEADLINE_MS, "--kms-try", TRY_MS, "--read-timeout", 2000,
                                                 "--write-timeout", 3000, "--workers", 2, "--document-max-age", 1,
-                                                "--kms-idle", 500, "--key-max-age", ROTATE_S])
+                                                "--kms-idle", 500, "--key-max-age", ROTATE_S,
+                                                "--cache-age", 1])
         self.block = injected.Block(self.stack.path("block"))
         self.stack.service_program = injected.PROGRAM
         self.stack.service_env["NITROSEAL_INJECT"] = self.block.path
@@ -32,6 +35,8 @@ class World:
         assert self.sealed.get("plaintext") == TEXT, self.sealed
         self.refusals, self.wrong = {}, []
         self.lock = threading.Lock()
+        self.api = injected_api.Client(self)
+        self.api.prepare()
 
     def note(self, answer, good):
         """An answer is right, or a clear error, or none because the connection ended."""
@@ -97,10 +102,13 @@ class World:
         self.stack.start_service()
         for _ in range(3):
             assert injected.settle(self.serves), "the service does not serve"
+        self.api.close()
+        self.api.hold()
 
     def quiet(self, may_renew=True):
         """Everything that is kept for a while is given back; what is left is what the process is made of."""
         self.block.calm()
+        self.api.close()
         if may_renew and self.block.ahead > AHEAD_MAX_S - 3 * ROTATE_S:
             self.renew()
         pid = self.stack.service.pid
@@ -115,16 +123,21 @@ class World:
                 last[:] = now, time.monotonic()
             return time.monotonic() - last[1] > 0.3
 
+        self.api.close()
         injected.settle(still)
         return last[0], self.block.head("live")
 
     def verdict(self, name, before):
+        self.block.calm()
+        opened = self.api.open_all()
         after = self.quiet(may_renew=False)
+        held = injected.settle(lambda: injected_api.holds_nothing(self.stack))
+        check(held, f"{name}: nothing runs, waits or is held", {k: v for k, v in messages.metrics(self.stack).items() if "bucket" not in k})
         check(after[0] == before[0], f"{name}: no descriptor is left", before[0], after[0])
         if not SHORT:  # blocks are counted where everything is linked statically
             check(after[1] <= before[1] + 40, f"{name}: no memory is left", f"{before[1]} blocks before, {after[1]} after")
         check(not self.wrong, f"{name}: every answer is right or a clear error", *self.wrong[:3])
-        print(f"# {name}: {self.block.fired()} faults so far; not served: {self.refusals}")
+        print(f"# {name}: {self.block.fired()} faults so far; not served: {self.refusals}; {opened} opened again")
         self.refusals.clear()
         self.wrong.clear()
 
@@ -161,16 +174,29 @@ def sweep(w, name, question, is_old, kind="alloc", count=1, most=100000, error=0
     w.verdict(name, before)
 
 
-def crowd(w, seconds, clients=4):
+def over_http(w):
+    """Each in turn on a connection that stays open."""
+    most = 20 if SHORT else 100000 if LONG else 70
+    for question in w.api.ALL:
+        sweep(w, f"HTTP, memory of {question.__name__}", lambda: question(w.api), False, most=most)
+    for question in (injected_api.Client.batch, injected_api.Client.seal_large):
+        sweep(w, f"HTTP, memory of {question.__name__}, anew", lambda: question(w.api), True, most=most)
+    for kind, code in {"recv": errno.ECONNRESET, "send": errno.EPIPE, "wait": errno.EINTR}.items():
+        sweep(w, f"HTTP, {kind} of open_large", w.api.open_large, False, kind=kind, error=code, most=most)
+
+
+def crowd(w, seconds, clients=4, api=injected_api.Client.ALL):
     end = time.monotonic() + seconds
 
     def one(number):
-        turn = number
+        turn, over_http = number, w.api.another()
         while time.monotonic() < end:
             turn += 1
             answer = [w.encrypt, w.decrypt, w.attest][turn % 3]()
+            api[turn % len(api)](over_http)
             if isinstance(answer, str):
                 time.sleep(0.01)
+        over_http.give_to(w.api)
 
     all_of_them = [threading.Thread(target=one, args=(n,)) for n in range(clients)]
     for t in all_of_them:
@@ -207,9 +233,10 @@ def storms(w):
         w.block.age(OLD_S)  # connections and documents anew
         for kind, every, error in orders:
             w.block.often(kind, every, error)
-        crowd(w, 3 if LONG else 0.6)
+        api = w.api.SHORT if name.startswith("single") else w.api.ALL  # 300 kB take very long so
+        crowd(w, 3 if LONG else 0.6, api=api)
         w.block.age(ROTATE_S)  # and the key
-        crowd(w, 3 if LONG else 0.6)
+        crowd(w, 3 if LONG else 0.6, api=api)
         w.block.calm()
         w.alive(name)
         silent = w.refusals.get("connection ended", 0)
@@ -343,6 +370,7 @@ sweep(the_world, "memory of a new connection, 40 in a row", the_world.encrypt, T
 for one, code in {"recv": errno.ECONNRESET, "send": errno.EPIPE, "connect": errno.ECONNREFUSED, "socket": errno.EMFILE,
                   "wait": errno.EINTR}.items():
     sweep(the_world, f"{one} of a request", the_world.encrypt, True, kind=one, error=code)
+over_http(the_world)
 storms(the_world)
 first_pages(the_world)
 does_not_spin(the_world)
