@@ -14,13 +14,13 @@ lib.CLEAN["TSAN_OPTIONS"] = "exitcode=66 second_deadlock_stack=1"
 
 
 def load(stack, **options):
-    program = os.path.join(lib.BUILD, "tests", "bench", "bench_load")
+    program = os.path.join(lib.BUILD, "tests", "load", "nitroseal_load")
     words = [w for k, v in options.items() for w in ("--" + k, str(v))]
     return subprocess.Popen([program, "--vsock", "unix:" + stack.v, *words], env={**lib.CLEAN, **stack.app.env()}, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT)
 
 
-if lib.missing_programs() or not os.access(os.path.join(lib.BUILD, "tests", "bench", "bench_load"), os.X_OK):
+if lib.missing_programs() or not os.access(os.path.join(lib.BUILD, "tests", "load", "nitroseal_load"), os.X_OK):
     check(False, "programs of the local stack and the load client in " + lib.BUILD)
     lib.plan()
 # Keys and documents are made anew all along, beside the requests.
