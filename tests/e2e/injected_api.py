@@ -1,6 +1,6 @@
 """The HTTP API on connections that stay open, for test_inject.py: every answer is right, a clear error, or cut short so
 that it can be told. What was sealed is opened again afterwards, when nothing fails any more."""
-import base64, json, os, threading
+import base64, json, os, threading, time
 
 import duplex
 import lib
@@ -11,6 +11,8 @@ JSON, BYTES = "application/json", "application/octet-stream"
 TEXT = "over HTTP nothing changes, either: \u00e4\u20ac\U0001f512 " * 3
 SMALL, LARGE = b"a small message", os.urandom(300_000)
 OPENED_AT_ONCE = 100
+PATIENCE_S = 20
+ASKED_AGAIN = {"none", "busy", "kms_timeout", "kms_unreachable"}
 BUFFERED_MAX = 65536  # bytes that the one who asks for the metrics may hold itself
 
 
@@ -176,18 +178,25 @@ class Client:
 
     def open_all(self):
         """When nothing fails any more: all that came sealed is what it should be. How many there were."""
-        n = 0
-        while self.sealed:
+        n, end = 0, time.monotonic() + PATIENCE_S
+        while self.sealed and time.monotonic() < end:
             some, self.sealed = self.sealed[:OPENED_AT_ONCE], self.sealed[OPENED_AT_ONCE:]
-            want = [text for text, _ in some]
-            good = lambda a: [r.get("decrypted") for r in json.loads(a.body)["results"]] == want
-            ok = self.ask("/v1/batch", json.dumps({"items": [s for _, s in some], "credentials": self.who()}).encode(), {"Content-Type": JSON}, good)
-            if not ok:
-                self.w.wrong.append("what was sealed does not open")
-            n += len(some)
+            body = json.dumps({"items": [s for _, s in some], "credentials": self.who()}).encode()
+            a = self.ask("/v1/batch", body, {"Content-Type": JSON}, lambda a: True)
+            results = json.loads(a.body)["results"] if a else [{"code": "none"}] * len(some)
+            for (text, item), r in zip(some, results):
+                if r.get("code") in ASKED_AGAIN:
+                    self.sealed.append((text, item))  # KMS has little time, and the machine may be busy
+                elif r.get("decrypted") != text or r["signature_valid"] is not True:
+                    self.w.wrong.append(f"what was sealed does not open: {r}")
+                else:
+                    n += 1
+        if self.sealed:
+            self.w.wrong.append(f"{len(self.sealed)} that were sealed could not be opened in {PATIENCE_S} s")
+            self.sealed.clear()
         while self.messages:
             text, message = self.messages.pop()
-            if not self.open(text, message):
+            if not self.open(text, message) and not self.open(text, message):
                 self.w.wrong.append("a message does not open")
             n += 1
         self.close()
