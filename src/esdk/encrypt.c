@@ -382,7 +382,7 @@ static enum err regular_seal(struct esdk_encrypt *e, struct span text, uint8_t *
 enum err esdk_encrypt_step(struct esdk_encrypt *e, struct span *in, struct span *out,
                            struct why *why)
 {
-    struct span text;
+    struct span text = SPAN_EMPTY;
 
     *out = SPAN_EMPTY;
     enum err r = next_text(e, in, &text, why);

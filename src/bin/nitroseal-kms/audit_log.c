@@ -131,10 +131,13 @@ static enum err last_line(int fd, struct buf *line, uint64_t *whole, uint64_t *s
         return io_fail(why);
     *size = (uint64_t)st.st_size;
     size_t n = *size < 2 * AUDIT_LINE_MAX_BYTES ? (size_t)*size : 2 * (size_t)AUDIT_LINE_MAX_BYTES;
-    enum err r = n ? buf_reserve(&tail, n, &room) : ERR_OK;
+    *whole = 0;
+    if (n == 0)
+        return ERR_OK;
+    enum err r = buf_reserve(&tail, n, &room);
     if (r != ERR_OK)
         return why_fail(why, r, "memory", 0);
-    if (n && pread(fd, room, n, (off_t)(*size - n)) != (ssize_t)n)
+    if (pread(fd, room, n, (off_t)(*size - n)) != (ssize_t)n)
         return io_fail(why);
     size_t end = n;
     while (end > 0 && room[end - 1] != '\n')
