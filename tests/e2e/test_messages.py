@@ -75,7 +75,7 @@ def contexts_and_keys(stack):
     check(refused(b, 400, "invalid_request"), "a context of 65 pairs", said(b))
     b = duplex.ask(stack, ENC, b"text", [("Nitroseal-Encryption-Context", f"n{i:02}=v") for i in range(64)])
     check(b.good and duplex.ask(stack, DEC, b.body).good, "a context of 64 pairs", said(b))
-    b = duplex.ask(stack, ENC, b"text", [("Nitroseal-Key-Id", stack.arn[:-1] + "0")])
+    b = duplex.ask(stack, ENC, b"text", [("Nitroseal-Key-Id", stack.arn[:-1] + ("1" if stack.arn.endswith("0") else "0"))])
     check(refused(b, 403, "no_key"), "a key that is not on the list", said(b))
     b = duplex.ask(stack, DEC, b"hello, this is no message of any kind")
     check(refused(b, 400, "message_unsupported") or refused(b, 400, "message_malformed"), "something else", said(b))
