@@ -225,7 +225,7 @@ static void nothing_stays(void **state)
 {
     (void)state;
     if (ASAN || t_under_valgrind())
-        skip();
+        return; /* they keep copies of their own: there is nothing to be learnt */
     struct key_cache *c = cache_new();
     struct key_cache_use u = use_of(true);
     uint64_t next;
