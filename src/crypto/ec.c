@@ -161,12 +161,19 @@ void ec_key_freep(struct ec_key **key)
     *key = NULL;
 }
 
-/* EVP_PKEY_fromdata() refuses a point that is not on the curve. */
-static enum err point_to_pkey(uint8_t point[static P384_POINT_BYTES], EVP_PKEY **out)
+/* EVP_PKEY_fromdata() refuses what is no point of the curve. */
+enum err ec_point_read(const char *curve, struct span point, EVP_PKEY **out)
 {
+    char name[GROUP_NAME_MAX];
+    uint8_t bytes[P384_POINT_BYTES];
+
+    if (strlen(curve) >= sizeof name || point.len > sizeof bytes)
+        return ERR_MALFORMED;
+    memcpy(name, curve, strlen(curve) + 1); /* OSSL_PARAM takes nothing const */
+    memcpy(bytes, point.ptr, point.len);
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, P384_POINT_BYTES),
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, bytes, point.len),
         OSSL_PARAM_construct_end(),
     };
     AUTO(EVP_PKEY_CTX_free_p)
@@ -188,7 +195,7 @@ enum err ec_pub_parse(struct crypto *cx, struct span point, struct ec_pub **out,
     if (!pub)
         return why_fail(why, ERR_NOMEM, "public key", 0);
     memcpy(pub->point, point.ptr, point.len);
-    enum err r = point_to_pkey(pub->point, &pub->pkey);
+    enum err r = ec_point_read(group, point, &pub->pkey);
     if (r != ERR_OK)
         return why_fail(why, r, "point is not on P-384", 0);
     *out = pub;

@@ -99,28 +99,6 @@ struct span esig_key_point(const struct esig_key *key)
     return span_of(key->point, esig_point_bytes(key->curve));
 }
 
-/* EVP_PKEY_fromdata() refuses an x without a point on the curve. */
-static enum err point_to_pkey(enum esig_curve curve, struct span point, EVP_PKEY **out)
-{
-    char group[sizeof curves[0].group];
-    uint8_t bytes[ESIG_POINT_MAX_BYTES];
-
-    memcpy(group, curves[curve].group, sizeof group);
-    memcpy(bytes, point.ptr, point.len);
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, bytes, point.len),
-        OSSL_PARAM_construct_end(),
-    };
-    AUTO(EVP_PKEY_CTX_free_p)
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1)
-        return ossl_fail();
-    if (EVP_PKEY_fromdata(ctx, out, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        return ossl_fail() == ERR_NOMEM ? ERR_NOMEM : ERR_MALFORMED;
-    return ERR_OK;
-}
-
 enum err esig_pub_parse(struct crypto *cx, enum esig_curve curve, struct span point,
                         struct esig_pub **out, struct why *why)
 {
@@ -132,7 +110,7 @@ enum err esig_pub_parse(struct crypto *cx, enum esig_curve curve, struct span po
     if (!pub)
         return why_fail(why, ERR_NOMEM, "public key", 0);
     pub->curve = curve;
-    enum err r = point_to_pkey(curve, point, &pub->pkey);
+    enum err r = ec_point_read(curves[curve].group, point, &pub->pkey);
     if (r != ERR_OK)
         return why_fail(why, r, "the point is not on the curve", 0);
     *out = pub;

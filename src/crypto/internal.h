@@ -68,6 +68,10 @@ MUST_USE enum err pkcs8_read(struct span der, EVP_PKEY **out);
 MUST_USE enum err pkcs8_write(const EVP_PKEY *pkey, struct secret *out);
 MUST_USE enum err spki_write(const EVP_PKEY *pkey, struct buf *out);
 
+/* A public key from a point (SEC 1 section 2.3.3, compressed or not) of a curve that OpenSSL knows
+ * by this name, in ec.c. ERR_MALFORMED: not a point of it. ERR_NOMEM, ERR_CRYPTO. */
+MUST_USE enum err ec_point_read(const char *curve, struct span point, EVP_PKEY **out);
+
 /* A memory BIO that reads `s`; NULL if it does not fit OpenSSL's int or there is no memory. */
 static inline BIO *bio_of_span(struct span s)
 {

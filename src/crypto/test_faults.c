@@ -12,32 +12,7 @@
 #include "crypto/rsa_gen.h"
 #include "crypto/test_keys.h"
 #include "crypto/test_tls_pair.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-
-static size_t countdown; /* 0: never fail */
-static bool hit;
-
-static bool fails_now(void)
-{
-    if (countdown == 0 || --countdown > 0)
-        return false;
-    hit = true;
-    return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return fails_now() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(n, size);
-}
+#include "testing/failing_malloc.h"
 
 static struct rsa_key *rsa;
 static struct rsa_pub *rsa_pub_half;

@@ -4,34 +4,9 @@
 #include <stdlib.h>
 
 #include "esdk/test_make.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
+#include "testing/failing_malloc.h"
 
 static struct crypto *cx;
-static size_t countdown; /* 0: never fail */
-static bool hit;
-
-static bool fails_now(void)
-{
-    if (countdown == 0 || --countdown > 0)
-        return false;
-    hit = true;
-    return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return fails_now() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(n, size);
-}
-
 static const char text[] = "plaintext of more than one frame";
 static struct buf message;
 
