@@ -1,7 +1,7 @@
 /* body.c - the small JSON bodies of the API, and the query of /v1/attestation. */
 #include "api/api.h"
-#include "api/percent.h"
 #include "base/base64.h"
+#include "base/percent.h"
 #include "base/rfc3339.h"
 
 enum {

@@ -1,7 +1,7 @@
 /* message.c - the headers of /v1/messages/...: pairs of an encryption context, suite, frame length.
  */
 #include "api/api.h"
-#include "api/percent.h"
+#include "base/percent.h"
 
 enum { FRAME_LENGTH_MAX = 1 << 20 };
 
@@ -99,33 +99,15 @@ enum err api_message_parse(const struct http1_head *head, struct api_message *ou
     return r;
 }
 
-static bool is_unreserved(uint8_t c)
-{
-    uint8_t lower = c | 0x20;
-
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
-}
-
-static enum err write_part(struct buf *out, struct span s)
-{
-    enum err r = ERR_OK;
-
-    for (size_t i = 0; i < s.len && r == ERR_OK; i++)
-        r = is_unreserved(s.ptr[i]) ? buf_append_byte(out, s.ptr[i])
-                                    : buf_printf(out, "%%%02X", s.ptr[i]);
-    return r;
-}
-
 enum err api_pair_write(struct buf *out, const struct esdk_pair *pair)
 {
     size_t before = out->len;
-    enum err r = write_part(out, pair->key);
+    enum err r = percent_append(out, pair->key);
 
     if (r == ERR_OK)
         r = buf_append_byte(out, '=');
     if (r == ERR_OK)
-        r = write_part(out, pair->value);
+        r = percent_append(out, pair->value);
     if (r != ERR_OK)
         buf_truncate(out, before);
     return r;

@@ -2,27 +2,17 @@
 
 #include <stdio.h>
 
+#include "base/percent.h"
 #include "base/rfc3339.h"
 
 #define VERSION "2011-06-15"
-
-static bool is_unreserved(uint8_t c)
-{
-    uint8_t lower = c | 0x20;
-
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
-}
 
 /* "&name=value", or nothing for an empty value. */
 static enum err parameter(struct buf *out, const char *name, struct span value)
 {
     enum err r = value.len ? buf_printf(out, "&%s=", name) : ERR_OK;
 
-    for (size_t i = 0; r == ERR_OK && i < value.len; i++)
-        r = is_unreserved(value.ptr[i]) ? buf_append_byte(out, value.ptr[i])
-                                        : buf_printf(out, "%%%02X", (unsigned)value.ptr[i]);
-    return r;
+    return r == ERR_OK ? percent_append(out, value) : r;
 }
 
 enum err awscred_sts_form(const struct awscred_role *role, struct buf *out)

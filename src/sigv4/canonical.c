@@ -1,6 +1,7 @@
 #include "sigv4/canonical.h"
 
 #include "base/hex.h"
+#include "base/percent.h"
 
 enum {
     QUERY_PARAMS_MAX = 64,
@@ -71,19 +72,13 @@ struct span header_only(const struct sigv4_request *rq, const char *name)
     return found;
 }
 
-bool canonical_is_unreserved(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
 static void put_encoded(struct sink *w, struct span s, bool escapes_stay)
 {
     static const char digits[] = "0123456789ABCDEF";
 
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.ptr[i];
-        if (canonical_is_unreserved(c) || (c == '%' && escapes_stay)) {
+        if (percent_is_unreserved(c) || (c == '%' && escapes_stay)) {
             put_byte(w, c);
             continue;
         }

@@ -22,8 +22,6 @@ MUST_USE enum err selection_names(const struct selection *sel, const struct sigv
 MUST_USE enum err canonical_write(struct crypto *cx, const struct sigv4_request *rq,
                                   const struct selection *sel, struct buf *out);
 
-/* A byte that no part of a URI needs an escape for (RFC 3986 section 2.3). */
-bool canonical_is_unreserved(uint8_t c);
 /* The one header of that name (lower case), or the absent span if there is none or more than one.
  */
 struct span header_only(const struct sigv4_request *rq, const char *name);

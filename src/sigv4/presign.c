@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/hex.h"
+#include "base/percent.h"
 #include "sigv4/signing.h"
 
 enum { SIGNED_NAMES_MAX_BYTES = 4096, ESCAPE_BYTES = 3 };
@@ -196,11 +197,8 @@ static enum err put(struct buf *out, enum parameter which, const struct span *pa
         r = buf_append_str(out, names[which]);
     if (r == ERR_OK)
         r = buf_append_byte(out, '=');
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < parts[i].len && r == ERR_OK; k++) {
-            uint8_t c = parts[i].ptr[k];
-            r = canonical_is_unreserved(c) ? buf_append_byte(out, c) : buf_printf(out, "%%%02X", c);
-        }
+    for (size_t i = 0; i < n && r == ERR_OK; i++)
+        r = percent_append(out, parts[i]);
     return r;
 }
 
