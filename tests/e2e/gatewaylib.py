@@ -84,17 +84,7 @@ class Gateway:
 
 
 class Client(http.client.HTTPConnection):
-    def ask(self, method, path, body=None, headers=None, **chunked):
-        """(status, headers, body); JSON in and out where it is JSON."""
-        headers = dict(headers or {})
-        if isinstance(body, (dict, list)):
-            body, headers["Content-Type"] = json.dumps(body), "application/json"
-        self.request(method, path, body, headers, **chunked)
-        r = self.getresponse()
-        data = r.read()
-        if "json" in (r.getheader("content-type") or ""):
-            data = json.loads(data)
-        return r.status, r.headers, data
+    ask = lib.ask_http
 
 
 def read_all(s):

@@ -211,6 +211,36 @@ class Kms:
         return answer
 
 
+# --- HTTP over a Unix socket ---------------------------------------------------------------------------------------
+
+def ask_http(c, method, path, body=None, headers=None, **chunked):
+    """(status, headers, body) over an open or new connection `c`; JSON in and out where it is JSON."""
+    headers = dict(headers or {})
+    if isinstance(body, (dict, list)):
+        body, headers["Content-Type"] = json.dumps(body), "application/json"
+    c.request(method, path, body, headers, **chunked)
+    r = c.getresponse()
+    data = r.read()
+    if "json" in (r.getheader("content-type") or ""):
+        data = json.loads(data)
+    return r.status, r.headers, data
+
+
+class UnixHTTP(http.client.HTTPConnection):
+    """One connection, made when it is needed."""
+
+    def __init__(self, path, timeout=30):
+        super().__init__("enclave", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+    ask = ask_http
+
+
 # --- the local stack -----------------------------------------------------------------------------------------------
 
 PARTS = ["nitroseal-nsm", "nitroseal-kms", "vsock-proxy", "nitroseald"]

@@ -1,6 +1,6 @@
 """What the load tests share: the load client and what it reports, a stack with a relay that cuts connections, faults that
 come and go, and what the service holds of the system (memory, descriptors, threads)."""
-import http.client, json, os, random, socket, subprocess, threading, time
+import json, os, random, socket, subprocess, threading, time
 
 import lib
 
@@ -12,17 +12,6 @@ EXPLAINED = {"kms_unreachable", "kms_timeout", "kms_unavailable", "nsm_failed", 
 
 def missing():
     return [p for p in (LOAD, RELAY) if not os.access(p, os.X_OK)] + lib.missing_programs()
-
-
-class UnixHTTP(http.client.HTTPConnection):
-    def __init__(self, path, timeout=30):
-        super().__init__("enclave", timeout=timeout)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 class LoadStack(lib.Stack):
@@ -56,7 +45,7 @@ class LoadStack(lib.Stack):
 
     def http(self, method, path, body=None, headers=None, timeout=30, cid=lib.CID):
         """(status, headers, body) over a connection of its own."""
-        c = UnixHTTP(self.where(cid), timeout)
+        c = lib.UnixHTTP(self.where(cid), timeout)
         try:
             c.request(method, path, body, headers or {})
             r = c.getresponse()

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The HTTP API on the service's port: every path, in JSON and in bytes; keep-alive, pipelining, chunks; problems with
 their statuses; credentials that are held; limits, and clients that do not keep to HTTP. TAP."""
-import base64, datetime, http.client, json, os, socket, threading, time
+import base64, datetime, json, os, socket, threading, time
 
 import lib
 from lib import check
@@ -9,29 +9,8 @@ from lib import check
 BINARY = "application/octet-stream"
 
 
-class Client(http.client.HTTPConnection):
-    """HTTP over the service's Unix socket, one connection."""
-
-    def __init__(self, stack, cid=lib.CID, timeout=30):
-        super().__init__("enclave", timeout=timeout)
-        self.where = os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}")
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.where)
-
-    def ask(self, method, path, body=None, headers=None, **chunked):
-        """(status, headers, body); JSON in and out where it is JSON."""
-        headers = dict(headers or {})
-        if isinstance(body, (dict, list)):
-            body, headers["Content-Type"] = json.dumps(body), "application/json"
-        self.request(method, path, body, headers, **chunked)
-        r = self.getresponse()
-        data = r.read()
-        if "json" in (r.getheader("content-type") or ""):
-            data = json.loads(data)
-        return r.status, r.headers, data
+def Client(stack, cid=lib.CID):
+    return lib.UnixHTTP(os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}"))
 
 
 def raw(stack, data, half_close=False, timeout=15, wait=True):

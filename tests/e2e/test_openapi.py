@@ -83,15 +83,8 @@ def medias(node, where="#"):
 
 # --- answers -------------------------------------------------------------------------------------------------------
 
-class Client(http.client.HTTPConnection):
-    def __init__(self, cid=lib.CID):
-        super().__init__("enclave", timeout=60)
-        self.path = os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}")
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+def Client(cid=lib.CID):
+    return lib.UnixHTTP(os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}"), timeout=60)
 
 
 def header_faults(described, got):
