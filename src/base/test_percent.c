@@ -1,5 +1,5 @@
-#include "base/percent.h"
 #include "testing/t.h"
+#include "base/percent.h"
 
 /* Every byte there and back, and which of them stand as they are. */
 static void every_byte(void **state)

@@ -172,6 +172,26 @@ static void garbage(void **state)
     }
 }
 
+/* A key share that no key can be derived from is the peer's fault, though a part below TLS says so.
+ * X25519's last 32 bytes end the client's first message. */
+static void share_without_a_key(void **state)
+{
+    (void)state;
+    AUTO(pair_clear) struct pair p = pair_new("kms.test");
+    AUTO(buf_clear) struct buf hello = BUF_INIT(4096), alert = BUF_INIT(4096);
+    struct why why = { 0 };
+
+    assert_int_equal(tls_start(p.client), ERR_OK);
+    assert_int_equal(tls_drain(p.client, &hello), ERR_OK);
+    assert_true(hello.len > 32);
+    memset(hello.ptr + hello.len - 32, 0, 32);
+    assert_int_equal(tls_feed(p.server, buf_view(&hello), &why), ERR_MALFORMED);
+    assert_string_equal(why.what, "TLS protocol");
+    assert_int_equal(tls_drain(p.server, &alert), ERR_OK);
+    assert_true(alert.len > 0);
+    after_a_failure(p.server);
+}
+
 /* The type or any byte of the content of a record after the handshake. */
 static void altered_record(void **state)
 {
@@ -269,6 +289,7 @@ int main(void)
         cmocka_unit_test(weak_suites),
         cmocka_unit_test(other_protocols),
         cmocka_unit_test(garbage),
+        cmocka_unit_test(share_without_a_key),
         cmocka_unit_test(altered_record),
         cmocka_unit_test(too_early),
         cmocka_unit_test(names_of_clients_and_servers),

@@ -73,21 +73,35 @@ static const char *protocol_fault(int reason)
     }
 }
 
+/* What the queue of errors comes to, and emptied. Below TLS's own word there may lie the one of a
+ * part that it asked, such as a point off the curve: the peer's fault none the less. */
+static enum err reason_of(int *reason)
+{
+    enum err r = ERR_CRYPTO;
+
+    for (unsigned long e = ERR_get_error(); e != 0; e = ERR_get_error()) {
+        if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
+            r = ERR_NOMEM;
+        if (r != ERR_CRYPTO || ERR_GET_LIB(e) != ERR_LIB_SSL ||
+            ERR_GET_REASON(e) == ERR_R_INTERNAL_ERROR)
+            continue;
+        r = ERR_MALFORMED;
+        *reason = ERR_GET_REASON(e);
+    }
+    return r;
+}
+
 static enum err fail(struct tls *t, struct why *why)
 {
-    unsigned long e = ERR_peek_error();
     long verdict = SSL_get_verify_result(t->ssl);
     bool handshake = !SSL_is_init_finished(t->ssl);
+    int reason = 0;
 
     t->failed = true;
-    ERR_clear_error();
-    if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
-        return why_fail(why, ERR_NOMEM, "TLS", 0);
-    if (t->ctx->is_client && handshake && verdict != X509_V_OK)
+    enum err r = reason_of(&reason);
+    if (r != ERR_NOMEM && t->ctx->is_client && handshake && verdict != X509_V_OK)
         return why_fail(why, ERR_VERIFY, certificate_fault(verdict), 0);
-    if (ERR_GET_LIB(e) != ERR_LIB_SSL)
-        return why_fail(why, ERR_CRYPTO, "TLS", 0);
-    return why_fail(why, ERR_MALFORMED, protocol_fault(ERR_GET_REASON(e)), 0);
+    return why_fail(why, r, r == ERR_MALFORMED ? protocol_fault(reason) : "TLS", 0);
 }
 
 /* What a call that did not return 1 means. */
