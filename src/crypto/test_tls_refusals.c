@@ -281,18 +281,12 @@ static void bad_settings(void **state)
 int main(void)
 {
     static const struct CMUnitTest plain[] = {
-        cmocka_unit_test(unknown_ca),
-        cmocka_unit_test(expired),
-        cmocka_unit_test(not_yet_valid),
-        cmocka_unit_test(no_partial_chain),
-        cmocka_unit_test(old_versions),
-        cmocka_unit_test(weak_suites),
-        cmocka_unit_test(other_protocols),
-        cmocka_unit_test(garbage),
-        cmocka_unit_test(share_without_a_key),
-        cmocka_unit_test(altered_record),
-        cmocka_unit_test(too_early),
-        cmocka_unit_test(names_of_clients_and_servers),
+        cmocka_unit_test(unknown_ca),          cmocka_unit_test(expired),
+        cmocka_unit_test(not_yet_valid),       cmocka_unit_test(no_partial_chain),
+        cmocka_unit_test(old_versions),        cmocka_unit_test(weak_suites),
+        cmocka_unit_test(other_protocols),     cmocka_unit_test(garbage),
+        cmocka_unit_test(share_without_a_key), cmocka_unit_test(altered_record),
+        cmocka_unit_test(too_early),           cmocka_unit_test(names_of_clients_and_servers),
         cmocka_unit_test(bad_settings),
     };
     enum { PLAIN = sizeof plain / sizeof plain[0], ROWS = sizeof name_rows / sizeof name_rows[0] };
