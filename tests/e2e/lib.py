@@ -191,7 +191,8 @@ class KmsError(Exception):
 
 
 class Kms:
-    def __init__(self, state):
+    def __init__(self, state, region=REGION):
+        self.region = region
         with open(os.path.join(state, "port")) as f:
             self.port = int(f.read())
         self.ca = os.path.join(state, "ca.pem")
@@ -201,7 +202,7 @@ class Kms:
         host = f"127.0.0.1:{self.port}"  # not localhost: a bare container has no /etc/hosts
         c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=15, context=ssl.create_default_context(cafile=self.ca))
         try:
-            c.request("POST", "/", body, sign(who, host, "TrentService." + operation, body))
+            c.request("POST", "/", body, sign(who, host, "TrentService." + operation, body, region=self.region))
             r = c.getresponse()
             answer = json.loads(r.read() or b"{}")
         finally:
@@ -261,7 +262,8 @@ class Stack:
     The key's policy lets `app` use it only attested by the image of this service, and `admin` everything, attested
     or not: so a test can look behind what the service did. Production has no such principal."""
 
-    def __init__(self, service_options=(), service_env=None, nsm_options=(), folder=None, log_level="info"):
+    def __init__(self, service_options=(), service_env=None, nsm_options=(), folder=None, log_level="info", region=REGION):
+        self.region = region
         self.dir = folder or private_folder()
         self.v = os.path.join(self.dir, "v")
         for name in ("v", "log", "nsm", "kms"):
@@ -298,7 +300,7 @@ class Stack:
     def start_nsm(self, name="nsm", options=None, image=None):
         """Another name is another enclave on the same hardware: the same root, a socket of its own."""
         sock = self.path(name + ".sock")
-        p = Program("nitroseal-nsm", ["--socket", sock, "--state", self.path("nsm"), "--region", REGION,
+        p = Program("nitroseal-nsm", ["--socket", sock, "--state", self.path("nsm"), "--region", self.region,
                                       *measure_options(image), *(self.nsm_options if options is None else options)],
                     log=self.log_of(name))
         until(lambda: self.answers(sock, socket.SOCK_SEQPACKET) or not p.alive(), what=name)
@@ -316,12 +318,12 @@ class Stack:
         if os.path.exists(port):
             os.unlink(port)
         p = self.kms_program = Program("nitroseal-kms", ["--state", self.path("kms"), "--listen", f"127.0.0.1:{self.kms_port}",
-                                                         "--region", REGION, "--account", ACCOUNT, "--root", self.path("nsm", "root.pem"),
+                                                         "--region", self.region, "--account", ACCOUNT, "--root", self.path("nsm", "root.pem"),
                                                          "--principals", principals, "--explain", *options], log=self.log_of("kms"))
         until(lambda: not p.alive() or (os.path.exists(port) and open(port).read().strip()), what="nitroseal-kms")
         if not p.alive():
             raise RuntimeError("nitroseal-kms left: " + p.text())
-        self.kms = Kms(self.path("kms"))
+        self.kms = Kms(self.path("kms"), self.region)
         self.kms_port = self.kms.port
         until(lambda: self.kms_answers(), what="nitroseal-kms")
         return p
@@ -363,7 +365,7 @@ class Stack:
         return self.proxy
 
     def settings(self, nsm="nsm"):
-        return {"NITROSEAL_VSOCK": "unix:" + self.v, "KMS_KEY_ID": self.arn, "AWS_REGION": REGION,
+        return {"NITROSEAL_VSOCK": "unix:" + self.v, "KMS_KEY_ID": self.arn, "AWS_REGION": self.region,
                 "NITROSEAL_NSM": f"unix:{self.path(nsm)}.sock", "NITROSEAL_CA_FILE": self.path("kms", "ca.pem"),
                 "NITROSEAL_ROOT_FILE": self.path("nsm", "root.pem"),
                 "AWS_ENDPOINT_URL_KMS": f"https://localhost:{self.kms_port}", "NITROSEAL_LOG": self.log_level}
@@ -414,4 +416,4 @@ class Stack:
 
     def cli_env(self, who=None):
         return {"NITROSEAL_VSOCK": "unix:" + self.v, "NITROSEAL_CID": str(CID), "NITROSEAL_ROOT_FILE": self.path("nsm", "root.pem"),
-                "AWS_REGION": REGION, **(who or self.app).env()}
+                "AWS_REGION": self.region, **(who or self.app).env()}
