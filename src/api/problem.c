@@ -36,7 +36,6 @@ static const struct {
     { "message_not_authentic", 422 },
     { "head_too_large", 431 },
     { "internal", 500 },
-    { "nsm_failed", 500 },
     { "document_not_trusted", 500 },
     { "not_implemented", 501 },
     { "kms_unreachable", 502 },
@@ -48,6 +47,7 @@ static const struct {
     { "stopping", 503 },
     { "kms_unavailable", 503 },
     { "no_credentials", 503 },
+    { "nsm_failed", 503 },
     { "kms_timeout", 504 },
     { "nsm_timeout", 504 },
 };

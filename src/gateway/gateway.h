@@ -104,6 +104,7 @@ enum gateway_refusal {
     GATEWAY_REFUSAL_BUSY,
     GATEWAY_REFUSAL_STOPPING,
     GATEWAY_REFUSAL_NO_CREDENTIALS,
+    GATEWAY_REFUSAL_NO_DOCUMENT,
 };
 enum gateway_refusal gateway_refusal_parse(struct span body);
 

@@ -102,5 +102,7 @@ enum gateway_refusal gateway_refusal_parse(struct span body)
         return GATEWAY_REFUSAL_STOPPING;
     if (json_str_is(code, "no_credentials"))
         return GATEWAY_REFUSAL_NO_CREDENTIALS;
+    if (json_str_is(code, "nsm_failed"))
+        return GATEWAY_REFUSAL_NO_DOCUMENT;
     return GATEWAY_REFUSAL_OTHER;
 }

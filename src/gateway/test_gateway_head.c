@@ -261,6 +261,8 @@ static void refusals(void **state)
     assert_int_equal(gateway_refusal_parse(SPAN_LIT("{\"code\":\"no_credentials\"}")),
                      GATEWAY_REFUSAL_NO_CREDENTIALS);
     assert_int_equal(gateway_refusal_parse(SPAN_LIT("{\"code\":\"nsm_failed\"}")),
+                     GATEWAY_REFUSAL_NO_DOCUMENT);
+    assert_int_equal(gateway_refusal_parse(SPAN_LIT("{\"code\":\"kms_unavailable\"}")),
                      GATEWAY_REFUSAL_OTHER);
     assert_int_equal(gateway_refusal_parse(SPAN_LIT("{\"a\":{\"code\":\"busy\"}}")),
                      GATEWAY_REFUSAL_OTHER);

@@ -303,6 +303,9 @@ def retries():
     state["calls"] = []
     answer = c.ask("POST", "/v1/x", b"a")
     check(code_of(answer) == (503, "kms_unavailable") and len(state["calls"]) == 1, "another reason: one try", answer, state)
+    state["busy"], state["code"] = {16}, "nsm_failed"
+    got = [c.ask("POST", "/v1/x", b"a")[2] for _ in range(8)]
+    check(set(got) == {b"17"}, "one without an attestation document: the other is asked", got)
     state["busy"], state["code"] = {16}, "stopping"
     got = [c.ask("POST", "/v1/x", b"a")[2] for _ in range(8)]
     check(set(got) == {b"17"}, "one that stops is left out", got)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The HTTP API on the service's port: every path, in JSON and in bytes; keep-alive, pipelining, chunks; problems with
 their statuses; credentials that are held; limits, and clients that do not keep to HTTP. TAP."""
-import base64, datetime, json, os, socket, threading, time
+import base64, datetime, json, os, signal, socket, threading, time
 
 import lib
 from lib import check
@@ -282,6 +282,70 @@ def limits(stack):
     p.stop()
 
 
+def too_many(stack):
+    """One place, and it is taken: what is one too many is refused without being looked at, and costs its connection only if it is large."""
+    p = stack.start_service(cid=34, name="service-full", options=["--max-running", "1"])
+    c = Client(stack, 34)
+    c.ask("PUT", "/v1/credentials", stack.app.seed())
+    stack.kms_program.signal(signal.SIGSTOP)
+    taken = []
+    holder = threading.Thread(target=lambda: taken.append(Client(stack, 34).ask("POST", "/v1/encrypt", {"message": "x"})))
+    holder.start()
+    lib.until(lambda: b"nitroseal_requests_running 1\n" in c.ask("GET", "/metrics")[2], what="the one")
+    answers = [c.ask("POST", target, body) for target, body in (("/v1/encrypt", {"message": "x"}), ("/v1/decrypt", b"no JSON"), ("/v1/batch", {"items": []}))]
+    answers.append(c.ask("GET", "/v1/attestation?nonce=AAAA"))
+    check(all(is_problem(a, 503, "busy") and a[1]["retry-after"] == "1" for a in answers), "no place: busy, whatever is asked", answers)
+    check(len({a[2]["request_id"] for a in answers}) == 4, "each with an id of its own", answers)
+    check(c.ask("GET", "/healthz")[0] == 200 and c.ask("POST", "/v1/random", {"bytes": 4})[0] == 200 and c.ask("POST", "/v1/else", b"")[0] == 404,
+          "what needs no place is answered, on the same connection")
+    counted = [line for line in c.ask("GET", "/metrics")[2].decode().splitlines() if line.startswith("nitroseal_requests_total") and '"busy"' in line]
+    check(sorted(counted) == [f'nitroseal_requests_total{{operation="{o}",result="busy"}} 1' for o in ("attestation", "batch", "decrypt", "encrypt")],
+          "they are counted", counted)
+
+    def talk(*pieces):
+        """All that comes until a health check's answer, or until the service closes."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(15)
+            s.connect(os.path.join(stack.v, f"34.vsock_{lib.PORT}"))
+            for piece in pieces:
+                s.sendall(piece)
+                time.sleep(0.05)
+            out = b""
+            while not out.endswith(b'{"status":"ok"}') and (got := s.recv(65536)):
+                out += got
+            return out
+
+    head, health = b"POST /v1/encrypt HTTP/1.1\r\nContent-Length: %d\r\n%s\r\n", b"GET /healthz HTTP/1.1\r\n\r\n"
+    out = talk(head % (65536, b""), b"x" * 65536, health)
+    check(out.count(b"HTTP/1.1 ") == 2 and out.startswith(b"HTTP/1.1 503 ") and b"connection: close" not in out, "a body that comes later: taken, and the connection stays", out)
+    out = talk((head % (3, b"") + b"{}\n") * 20 + health)
+    check(out.count(b"HTTP/1.1 503 ") == 20 and out.endswith(b'{"status":"ok"}'), "pipelined: each in its turn", out)
+    for name, piece in (("large", head % (65537, b"")), ("waiting for 100 Continue", head % (65537, b"Expect: 100-continue\r\n")),
+                        ("in chunks", b"POST /v1/encrypt HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), ("of HTTP/1.0", b"POST /v1/encrypt HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}")):
+        out = talk(piece)
+        check(out.count(b"HTTP/1.1 ") == 1 and out.startswith(b"HTTP/1.1 503 ") and b"connection: close" in out and b'"busy"' in out, f"a body {name}: told at once, and closed", out)
+    stack.kms_program.signal(signal.SIGCONT)
+    holder.join()
+    check(taken[0][0] == 200 and c.ask("POST", "/v1/encrypt", {"message": "x"})[0] == 200, "the one is answered, and the next one, too", taken)
+    p.stop()
+
+
+def without_document(stack):
+    """The NSM is gone for longer than a document lasts: the service cannot work now, and says so."""
+    p = stack.start_service(cid=35, name="service-blind", options=["--document-max-age", "1"])
+    c = Client(stack, 35)
+    check(c.ask("GET", "/healthz")[0] == 200, "healthy with a document")
+    stack.nsm.kill()
+    lib.until(lambda: c.ask("GET", "/healthz")[0] != 200, what="the document's end")
+    answer = c.ask("GET", "/healthz")
+    check(is_problem(answer, 503, "nsm_failed") and answer[1]["retry-after"] == "1", "without one: 503", answer)
+    answer = c.ask("GET", "/v1/attestation?nonce=AAAA")
+    check(is_problem(answer, 503, "nsm_failed"), "a document is asked for: the same", answer)
+    stack.start_nsm()
+    check(lib.until(lambda: c.ask("GET", "/healthz")[0] == 200, seconds=20), "and healthy again, once the NSM is back")
+    p.stop()
+
+
 def renewed_ahead(stack):
     """Documents and keys are there before they are needed: nothing is asked, and the document never gets old."""
     p = stack.start_service(cid=33, name="service-young", options=["--document-max-age", "2", "--key-max-age", "1"])
@@ -341,6 +405,8 @@ bad_http(the_stack)
 connections(the_stack)
 gone_midway(the_stack)
 limits(the_stack)
+too_many(the_stack)
+without_document(the_stack)
 renewed_ahead(the_stack)
 log = open(the_stack.log_of("service"), encoding="utf-8").read()
 check(the_stack.app.secret not in log and "pipelined" not in log, "neither credentials nor texts in the log")

@@ -28,7 +28,7 @@ static const struct {
     { "signature_invalid", 422 },
     { "head_too_large", 431 },
     { "internal", 500 },
-    { "nsm_failed", 500 },
+    { "nsm_failed", 503 },
     { "document_not_trusted", 500 },
     { "not_implemented", 501 },
     { "kms_unreachable", 502 },

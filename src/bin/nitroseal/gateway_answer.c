@@ -38,7 +38,7 @@ static enum err consider_refusal(struct exchange *x, const struct http1_head *he
     enum gateway_refusal why = gateway_refusal_parse(span_sub(buf_view(in), used, whole - used));
     if (why == GATEWAY_REFUSAL_STOPPING)
         gw_enclave_note(e, GATEWAY_LEAVING, "it is stopping");
-    if (why == GATEWAY_REFUSAL_NO_CREDENTIALS)
+    if (why == GATEWAY_REFUSAL_NO_CREDENTIALS || why == GATEWAY_REFUSAL_NO_DOCUMENT)
         gw_enclave_suspect(e);
     if (why == GATEWAY_REFUSAL_OTHER || !exchange_can_retry(x) || x->is_moved || !x->request.done ||
         x->pinned)

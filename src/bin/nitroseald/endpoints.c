@@ -2,7 +2,7 @@
 #include "base/base64.h"
 #include "bin/nitroseald/service.h"
 
-enum { CREDENTIALS_ROOM = 32768, HEALTH_ANSWER_MAX = 64 };
+enum { CREDENTIALS_ROOM = 32768, HEALTH_ANSWER_MAX = 64, REFUSAL_MAX = 4096 };
 
 #define JSON_HEADER                                                                                \
     {                                                                                              \
@@ -260,9 +260,28 @@ static void serve_attestation(const struct reply *rp)
     serve_task(rp, call->route.wants_binary ? &nonce : &text, &input);
 }
 
-static bool needs_place(enum api_endpoint e)
+bool endpoint_needs_place(enum api_endpoint e)
 {
     return e == API_ENCRYPT || e == API_DECRYPT || e == API_BATCH || e == API_ATTESTATION;
+}
+
+bool endpoint_refuse_at_once(struct client *cl, const struct http1_head *head, enum api_endpoint e,
+                             size_t used)
+{
+    struct buf *in = conn_in(cl->conn);
+    AUTO(buf_clear) struct buf answer = BUF_INIT(REFUSAL_MAX);
+    uint64_t body = head->framing == HTTP1_LENGTH ? head->content_length : 0;
+    char id[ENCLAVE_ID_BYTES];
+
+    if (!head->keep_alive || head->framing == HTTP1_CHUNKED || in->len - used < body)
+        return false;
+    enclave_id_next(cl->s->enclave, id);
+    if (refusal_put(&cl->s->refusal, span_str(id), &answer) != ERR_OK ||
+        conn_send(cl->conn, &answer) != ERR_OK)
+        return false;
+    metrics_request(&cl->s->metrics, api_endpoint_name(e), refusal_busy.code, 0);
+    buf_consume(in, used + (size_t)body);
+    return true;
 }
 
 void endpoint_serve(struct client *cl, struct buf *body, size_t from)
@@ -271,8 +290,8 @@ void endpoint_serve(struct client *cl, struct buf *body, size_t from)
     struct span content = span_from(buf_view(body), from);
     enum api_endpoint e = cl->call->route.endpoint;
 
-    if (needs_place(e) && service_is_full(cl->s)) {
-        problem(&rp, "busy", "Service is busy", "too many requests at one time");
+    if (endpoint_needs_place(e) && service_is_full(cl->s)) {
+        problem(&rp, refusal_busy.code, refusal_busy.title, refusal_busy.detail);
         return;
     }
     switch (e) {

@@ -243,19 +243,38 @@ static void begin_stream(struct client *cl, const struct http1_head *head, size_
         stream_begin(cl, head, used);
 }
 
+/* Too large a body to be taken for a refusal: told now, at the price of the connection. */
+static bool is_worth_sending(const struct client *cl, const struct http1_head *head)
+{
+    return !service_is_full(cl->s) ||
+           (head->framing == HTTP1_LENGTH && head->content_length <= KEEP_OPEN_MAX);
+}
+
 static void begin_call(struct client *cl, const struct http1_head *head, size_t used)
 {
-    struct http_call *call = calloc(1, sizeof *call);
+    struct api_route route = { .endpoint = API_ENDPOINTS };
+    struct api_fault fault = { 0 };
+    bool is_routed = api_route(head, &route, &fault) == ERR_OK;
+    bool needs_place = is_routed && endpoint_needs_place(route.endpoint);
 
+    if (needs_place && service_is_full(cl->s) && !cl->s->is_stopping &&
+        endpoint_refuse_at_once(cl, head, route.endpoint, used)) {
+        cl->scanned = 0;
+        return;
+    }
+    struct http_call *call = calloc(1, sizeof *call);
     if (!call) {
         drop(cl);
         return;
     }
     cl->call = call;
-    call->route.endpoint = API_ENDPOINTS;
+    call->route = route;
+    call->fault = fault;
     call->keep_alive = head->keep_alive;
     call->born_ns = clock_mono_ns();
-    if (api_route(head, &call->route, &call->fault) == ERR_OK && keep_beside(call, head) != ERR_OK)
+    if (needs_place && head->framing != HTTP1_NO_BODY && !is_worth_sending(cl, head))
+        call->fault = refusal_busy;
+    else if (is_routed && keep_beside(call, head) != ERR_OK)
         call->fault = (struct api_fault){ .code = "busy", .title = "Service is out of memory" };
     if (!call->fault.code && api_is_stream(call->route.endpoint)) {
         begin_stream(cl, head, used);

@@ -92,8 +92,11 @@ enum err service_start(struct service *s, struct why *why)
         .arg = s,
     };
 
+    char id[ENCLAVE_ID_BYTES];
+
     s->awaiting_last = &s->awaiting;
-    if (keeper_start(s) != ERR_OK ||
+    enclave_id_next(s->enclave, id);
+    if (refusal_new(span_str(id), &s->refusal) != ERR_OK || keeper_start(s) != ERR_OK ||
         loop_timer_new(s->loop, on_stop_timer, s, &s->stop_timer) != ERR_OK ||
         loop_timer_new(s->loop, on_trim, s, &s->trim) != ERR_OK ||
         loop_timer_new(s->loop, on_forget, s, &s->forget) != ERR_OK ||
@@ -148,6 +151,7 @@ void service_clear(struct service *s)
     loop_timer_free(s->forget);
     loop_timer_free(s->stop_timer);
     loop_timer_free(s->trim);
+    refusal_clear(&s->refusal);
     rsa_key_free(s->new_key);
     enclave_free(s->enclave);
     nsm_dev_close(s->nsm);

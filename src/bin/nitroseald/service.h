@@ -5,6 +5,7 @@
  *   client.c    one connection: its first byte, its memory and its time
  *   seed.c      the seed protocol: one request to the end of the stream, one answer
  *   http.c      the HTTP API: heads and bodies in, one request of a connection at a time
+ *   refusal.c   the answer to one request too many
  *   endpoints.c what each path does; batch.c the one that is many; stream.c and stream_answer.c
  *               those without end
  *   task.c      one request to the enclave and what its steps ask for: NSM, KMS, workers
@@ -19,6 +20,7 @@
 #include "api/api.h"
 #include "bin/nitroseald/kms_pool.h"
 #include "bin/nitroseald/metrics.h"
+#include "bin/nitroseald/refusal.h"
 #include "bin/nitroseald/settings.h"
 #include "enclave/enclave.h"
 #include "io/nsm_dev.h"
@@ -55,6 +57,7 @@ struct service {
     enum err new_key_result;
     uint64_t key_born_ns;
     struct metrics metrics;
+    struct refusal refusal;
     int memory_fd; /* memory_open() */
     bool is_stopping;
 };
@@ -173,7 +176,14 @@ void http_answer_problem(struct client *cl, const struct proto_error *e, struct 
 /* The answer to a stream has been sent as a whole, or given up (keep_alive false). */
 void http_call_over(struct client *cl);
 
-/* endpoints.c: the whole request is here; `body` is taken, what matters begins at `from`. */
+/* endpoints.c: this one takes one of the places of `running`, where there is one. */
+bool endpoint_needs_place(enum api_endpoint e);
+/* One request too many costs as little as it can: no memory of its own, its body not looked at.
+ * True: the whole of it (its head has `used` bytes) is gone from conn_in() and its refusal is on
+ * the way. False: not to be had so cheaply. */
+bool endpoint_refuse_at_once(struct client *cl, const struct http1_head *head, enum api_endpoint e,
+                             size_t used);
+/* The whole request is here; `body` is taken, what matters begins at `from`. */
 void endpoint_serve(struct client *cl, struct buf *body, size_t from);
 
 /* batch.c */
