@@ -18,7 +18,8 @@ static size_t count(const struct http1_head *h, const char *name)
     return n;
 }
 
-/* The whole body at the start of `in`: its content appended; *used. ERR_MORE: cut. */
+/* The whole body at the start of `in`: its content appended; *used. ERR_MORE: cut. ERR_DENIED: an
+ * answer that is taken back, `*used` with the line that says so, which is appended. */
 static enum err read_body(const struct http1_head *h, struct span in, struct buf *content,
                           size_t *used)
 {
@@ -33,9 +34,12 @@ static enum err read_body(const struct http1_head *h, struct span in, struct buf
             return http1_body_eof(&b) == ERR_OK ? ERR_OK : ERR_MORE;
         if (r != ERR_OK)
             return r;
-        if (buf_append(content, part) != ERR_OK)
+        bool back = h->status && span_starts(b.extension, "nitroseal-error=\"");
+        if (buf_append(content, back ? span_sub(in, *used, n) : part) != ERR_OK)
             return ERR_LIMIT;
         *used += n;
+        if (back)
+            return ERR_DENIED;
     }
     return ERR_OK;
 }
@@ -54,10 +58,12 @@ static enum err relay_body(const struct http1_head *h, enum http1_framing framin
         if (n > there - *used)
             abort();
         *used += n;
-        if (r != ERR_OK && r != ERR_MORE)
+        if (r != ERR_OK && r != ERR_MORE && r != ERR_DENIED)
             return r;
         if (buf_append(out, buf_view(&piece)) != ERR_OK)
             return ERR_LIMIT;
+        if (r == ERR_DENIED)
+            return r;
         if (r == ERR_MORE && there == in.len)
             return gateway_stream_eof(&s, out);
         if (r == ERR_MORE)
@@ -66,8 +72,9 @@ static enum err relay_body(const struct http1_head *h, enum http1_framing framin
     return ERR_OK;
 }
 
-/* `out`: head and body as they leave. */
-static void compare(struct span out, bool is_request, bool head_only, struct span content)
+/* `out`: head and body as they leave; `want`: how the body ends. */
+static void compare(struct span out, bool is_request, bool head_only, struct span content,
+                    enum err want)
 {
     static struct http1_head h;
     AUTO(buf_clear) struct buf again = BUF_INIT(OUT_MAX);
@@ -80,7 +87,7 @@ static void compare(struct span out, bool is_request, bool head_only, struct spa
     if (r != ERR_OK || count(&h, "transfer-encoding") + count(&h, "content-length") > 1 ||
         count(&h, "keep-alive") || count(&h, "upgrade") || count(&h, "te"))
         abort();
-    if (read_body(&h, span_from(out, used), &again, &body) != ERR_OK || used + body != out.len ||
+    if (read_body(&h, span_from(out, used), &again, &body) != want || used + body != out.len ||
         !span_eq(buf_view(&again), content))
         abort();
 }
@@ -106,7 +113,7 @@ static void requests(struct span in, size_t step)
             abort();
         if (r != ERR_OK)
             return;
-        compare(buf_view(&out), true, false, buf_view(&content));
+        compare(buf_view(&out), true, false, buf_view(&content), ERR_OK);
         in = span_from(rest, used);
     }
 }
@@ -127,10 +134,10 @@ static void answer(struct span in, size_t step, const struct gateway_client *to)
     if (gateway_answer_write(&h, to, &out) != ERR_OK)
         return;
     enum err r = relay_body(&h, framing, rest, step, &out, &used);
-    if ((r == ERR_OK) != (direct == ERR_OK))
+    if ((r == ERR_OK) != (direct == ERR_OK) || (r == ERR_DENIED) != (direct == ERR_DENIED))
         abort();
-    if (r == ERR_OK)
-        compare(buf_view(&out), false, to->head_only, buf_view(&content));
+    if (r == ERR_OK || (r == ERR_DENIED && framing == HTTP1_CHUNKED))
+        compare(buf_view(&out), false, to->head_only, buf_view(&content), r);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -57,6 +57,10 @@ static enum err check(const struct http1_head *head, struct span path, struct ga
     struct span expect = http1_header_get(head, "expect");
     if (expect.len && !span_eq_nocase(expect, SPAN_LIT("100-continue")))
         return refuse(fault, 417, "invalid_request", "Expectation is not known", NULL);
+    /* Without chunks it could not be seen that an answer was taken back. */
+    if (head->minor == 0 && span_starts(path, "/v1/messages/"))
+        return refuse(fault, 400, "invalid_request", "Messages need HTTP/1.1",
+                      "their answers are chunked");
     if (path.len == 0 || path.ptr[0] != '/')
         return refuse(fault, 400, "invalid_request", "Not an HTTP request that is understood",
                       "a target begins with a slash");

@@ -3,11 +3,14 @@
 
 enum {
     CHUNK_HEAD_BYTES = 24, /* "ffffffffffffffff\r\n", and the CRLF behind the chunk */
+    LINE_MAX_BYTES = 520,  /* of a chunk, by the reader's limit */
 };
 
 struct gateway_stream gateway_stream_init(const struct http1_head *head, enum http1_framing out)
 {
-    struct gateway_stream s = { .in = http1_body_init(head, UINT64_MAX), .out = out };
+    struct gateway_stream s = { .in = http1_body_init(head, UINT64_MAX),
+                                .out = out,
+                                .is_answer = head->status != 0 };
 
     s.done = head->framing == HTTP1_NO_BODY ||
              (head->framing == HTTP1_LENGTH && head->content_length == 0);
@@ -72,6 +75,12 @@ static enum err put_content(const struct gateway_stream *s, struct span content,
     return r == ERR_OK ? buf_append(out, SPAN_LIT("\r\n")) : r;
 }
 
+/* Other extensions mean nothing to anybody and stay behind. */
+static bool is_taken_back(const struct gateway_stream *s)
+{
+    return s->is_answer && span_starts(s->in.extension, "nitroseal-error=\"");
+}
+
 /* Content that has room in `out`. */
 static size_t room_for(const struct gateway_stream *s, const struct buf *out)
 {
@@ -94,6 +103,11 @@ static enum err step(struct gateway_stream *s, struct span in, struct buf *out, 
     if (r != ERR_OK && r != ERR_MORE)
         return r;
     enum err put = ERR_OK;
+    if (is_taken_back(s)) {
+        if (s->out == HTTP1_CHUNKED)
+            put = buf_append(out, span_sub(in, 0, *n));
+        return put == ERR_OK ? ERR_DENIED : put;
+    }
     if (content.len)
         put = put_content(s, content, out);
     else if (in_trailers && *n && s->out == HTTP1_CHUNKED)
@@ -113,14 +127,15 @@ enum err gateway_stream_next(struct gateway_stream *s, struct span in, struct bu
     *consumed = 0;
     while (r == ERR_OK && !s->done) {
         bool in_trailers = http1_body_in_trailers(&s->in);
+        bool in_content = s->in.framing != HTTP1_CHUNKED || (s->in.left > 0 && !in_trailers);
         size_t room = room_for(s, out), n = 0;
-        /* Trailers, which are bounded by the reader, are taken whole. */
-        if (room == 0 || (in_trailers && room < GATEWAY_REFUSAL_MAX_BYTES))
+        /* Lines, which are bounded by the reader, are taken whole. */
+        if (room == 0 || (in_trailers && room < GATEWAY_REFUSAL_MAX_BYTES) ||
+            (!in_content && out->len > 0 && room < LINE_MAX_BYTES))
             return ERR_OK;
         struct span rest = span_from(in, *consumed);
-        /* Lines are looked at as they are, content up to what has room. */
-        if (s->in.framing == HTTP1_LENGTH || s->in.framing == HTTP1_UNTIL_CLOSE || s->in.left > 0)
-            rest = in_trailers ? rest : span_sub(rest, 0, room);
+        if (in_content)
+            rest = span_sub(rest, 0, room);
         r = step(s, rest, out, &n, why);
         *consumed += n;
     }

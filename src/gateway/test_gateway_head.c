@@ -191,6 +191,8 @@ static struct route_row {
       "GET /x HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501,
       "not_implemented", 0, NULL, 0, 0 },
     { "no Host", "GET /x HTTP/1.1\r\n\r\n", 400, "invalid_request", 0, NULL, 0, 0 },
+    { "a message in 1.0", "POST /v1/messages/decrypt HTTP/1.0\r\n\r\n", 400, "invalid_request", 0,
+      NULL, 0, 0 },
     { "no Host in 1.0", "GET /x HTTP/1.0\r\n\r\n", 0, NULL, GATEWAY_FORWARD, "/x", 0, 0 },
     { "another expectation", "GET /x HTTP/1.1\r\n" H "Expect: 200-ok\r\n\r\n", 417,
       "invalid_request", 0, NULL, 0, 0 },

@@ -1,41 +1,6 @@
 #include "gateway/gateway.h"
 #include "testing/t.h"
 
-/* Read `in` in pieces of `step` bytes, as connections bring it; `room` bytes leave at a time. */
-static enum err relay(enum http1_framing from, uint64_t length, enum http1_framing to,
-                      struct span in, size_t step, size_t room, struct buf *all, size_t *used,
-                      struct why *why)
-{
-    struct http1_head *head = test_calloc(1, sizeof *head);
-    size_t there = 0;
-    enum err r = ERR_OK;
-
-    head->framing = from;
-    head->content_length = length;
-    struct gateway_stream s = gateway_stream_init(head, to);
-    test_free(head);
-    for (*used = 0; !s.done;) {
-        AUTO(buf_clear) struct buf out = BUF_INIT(room);
-        struct span piece = t_copy(span_sub(in, *used, there - *used));
-        size_t n = 0;
-        r = gateway_stream_next(&s, piece, &out, &n, why);
-        assert_true(n <= piece.len);
-        t_free(piece);
-        if (r != ERR_OK && r != ERR_MORE)
-            return r;
-        *used += n;
-        assert_int_equal(buf_append(all, buf_view(&out)), ERR_OK);
-        if (r == ERR_MORE && there == in.len) {
-            AUTO(buf_clear) struct buf last = BUF_INIT(64);
-            r = gateway_stream_eof(&s, &last);
-            return r == ERR_OK ? buf_append(all, buf_view(&last)) : r;
-        }
-        if (r == ERR_MORE)
-            there += step < in.len - there ? step : in.len - there;
-    }
-    return ERR_OK;
-}
-
 static struct row {
     const char *name;
     enum http1_framing from;
@@ -72,7 +37,46 @@ static struct row {
       0 },
     { "nothing until the end, for 1.1", HTTP1_UNTIL_CLOSE, 0, HTTP1_CHUNKED, "", ERR_OK, "", "",
       0 },
+    { "a request is not taken back", HTTP1_CHUNKED, 0, HTTP1_CHUNKED,
+      "1;nitroseal-error=\"busy\"\r\nx\r\n0\r\n\r\n", ERR_OK, "x", "", 0 },
 };
+
+/* Read in pieces of `step` bytes, as connections bring it; `room` bytes leave at a time. `status`
+ * 0: the body of a request. */
+static enum err relay(const struct row *row, unsigned status, size_t step, size_t room,
+                      struct buf *all, size_t *used)
+{
+    struct span in = span_str(row->in);
+    struct http1_head *head = test_calloc(1, sizeof *head);
+    size_t there = 0;
+    enum err r = ERR_OK;
+
+    head->framing = row->from;
+    head->content_length = row->length;
+    head->status = status;
+    struct gateway_stream s = gateway_stream_init(head, row->to);
+    test_free(head);
+    for (*used = 0; !s.done;) {
+        AUTO(buf_clear) struct buf out = BUF_INIT(room);
+        struct span piece = t_copy(span_sub(in, *used, there - *used));
+        size_t n = 0;
+        r = gateway_stream_next(&s, piece, &out, &n, NULL);
+        assert_true(n <= piece.len);
+        t_free(piece);
+        *used += n;
+        assert_int_equal(buf_append(all, buf_view(&out)), ERR_OK);
+        if (r != ERR_OK && r != ERR_MORE)
+            return r;
+        if (r == ERR_MORE && there == in.len) {
+            AUTO(buf_clear) struct buf last = BUF_INIT(64);
+            r = gateway_stream_eof(&s, &last);
+            return r == ERR_OK ? buf_append(all, buf_view(&last)) : r;
+        }
+        if (r == ERR_MORE)
+            there += step < in.len - there ? step : in.len - there;
+    }
+    return ERR_OK;
+}
 
 /* Chunks as another reader sees them: content, and the trailer lines. */
 static void dechunk(struct span in, struct buf *content, struct buf *trailers)
@@ -105,8 +109,7 @@ static void stream(void **state)
         AUTO(buf_clear)
         struct buf all = BUF_INIT(4096), content = BUF_INIT(4096), trailers = BUF_INIT(4096);
         size_t used = 0;
-        enum err r = relay(row->from, row->length, row->to, span_str(row->in), steps[k / 2],
-                           rooms[k % 2], &all, &used, NULL);
+        enum err r = relay(row, 0, steps[k / 2], rooms[k % 2], &all, &used);
         assert_int_equal(r, row->want);
         if (r != ERR_OK)
             continue;
@@ -118,6 +121,81 @@ static void stream(void **state)
         t_assert_buf(&content, row->content);
         t_assert_buf(&trailers, row->trailers);
     }
+}
+
+#define BACK "1;nitroseal-error=\"message_not_authentic\"\r\n"
+
+static struct back_row {
+    const char *name;
+    enum http1_framing to;
+    const char *in, *out; /* out: what leaves in one piece */
+    size_t used;
+} backs[] = {
+    { "taken back", HTTP1_CHUNKED, "3\r\nabc\r\n" BACK, "3\r\nabc\r\n" BACK, 8 + sizeof BACK - 1 },
+    { "taken back at once", HTTP1_CHUNKED, BACK, BACK, sizeof BACK - 1 },
+    { "taken back, and the chunk all the same", HTTP1_CHUNKED, BACK "x\r\n0\r\n\r\n", BACK,
+      sizeof BACK - 1 },
+    { "taken back in the last chunk", HTTP1_CHUNKED, "0;nitroseal-error=\"busy\"; a\r\n\r\n",
+      "0;nitroseal-error=\"busy\"; a\r\n", 29 },
+    { "taken back, to 1.0", HTTP1_UNTIL_CLOSE, "3\r\nabc\r\n" BACK, "abc", 8 + sizeof BACK - 1 },
+};
+
+/* The line goes on as it came, and nothing goes behind it, however the bytes come. */
+static void taken_back(void **state)
+{
+    const struct back_row *b = *state;
+    const struct row row = { .from = HTTP1_CHUNKED, .to = b->to, .in = b->in };
+    static const size_t steps[] = { 1, 2, 3, 7, 1000 };
+
+    for (size_t k = 0; k < 5; k++) {
+        AUTO(buf_clear) struct buf all = BUF_INIT(4096);
+        struct span want = span_str(b->out);
+        size_t used = 0;
+        assert_int_equal(relay(&row, 200, steps[k], 65536, &all, &used), ERR_DENIED);
+        assert_int_equal(used, b->used);
+        if (steps[k] < 1000 && b->to == HTTP1_CHUNKED && want.len > sizeof BACK - 1) {
+            /* the chunks before it are smaller ones */
+            want = span_from(want, want.len - (sizeof BACK - 1));
+            assert_true(all.len > want.len);
+        }
+        t_assert_span(span_from(buf_view(&all), all.len - want.len), want);
+    }
+}
+
+/* The longest line that the reader takes finds its room, in the next piece if not in this one. */
+static void taken_back_at_length(void **state)
+{
+    (void)state;
+    for (size_t more = 0; more <= 1; more++) {
+        AUTO(buf_clear) struct buf in = BUF_INIT(2048), all = BUF_INIT(4096);
+        size_t used = 0;
+        assert_int_equal(buf_append_str(&in, "190\r\n"), ERR_OK);
+        while (in.len < 5 + 0x190)
+            assert_int_equal(buf_append_byte(&in, 'x'), ERR_OK);
+        assert_int_equal(buf_append_str(&in, "\r\n1;nitroseal-error=\""), ERR_OK);
+        while (in.len < 5 + 0x190 + 2 + 510 + more)
+            assert_int_equal(buf_append_byte(&in, 'a'), ERR_OK);
+        assert_int_equal(buf_append_str(&in, "\"\r\n"), ERR_OK);
+        const struct row row = { .from = HTTP1_CHUNKED, .to = HTTP1_CHUNKED, .in = buf_cstr(&in) };
+        assert_int_equal(relay(&row, 200, 1000, 600, &all, &used), more ? ERR_LIMIT : ERR_DENIED);
+        if (!more)
+            t_assert_buf(&all, buf_cstr(&in));
+    }
+}
+
+/* Only that one, and nothing that begins like it. */
+static void other_extensions(void **state)
+{
+    const struct row row = { .from = HTTP1_CHUNKED,
+                             .to = HTTP1_CHUNKED,
+                             .in = "1;nitroseal-errors=\"busy\"\r\nx\r\n"
+                                   "1;a;nitroseal-error=\"busy\"\r\ny\r\n0\r\n\r\n" };
+    AUTO(buf_clear) struct buf all = BUF_INIT(4096);
+    size_t used = 0;
+    (void)state;
+
+    assert_int_equal(relay(&row, 200, 1000, 65536, &all, &used), ERR_OK);
+    t_assert_buf(&all, "1\r\nx\r\n1\r\ny\r\n0\r\n\r\n");
 }
 
 /* Content that does not fit `out` waits. */
@@ -176,8 +254,8 @@ static void long_trailers(void **state)
         while (in.len < 3 + 8192 - 2 + more)
             assert_int_equal(buf_append_byte(&in, 'a'), ERR_OK);
         assert_int_equal(buf_append_str(&in, "\r\n"), ERR_OK);
-        enum err r =
-            relay(HTTP1_CHUNKED, 0, HTTP1_CHUNKED, buf_view(&in), 500, 65536, &all, &used, NULL);
+        const struct row row = { .from = HTTP1_CHUNKED, .to = HTTP1_CHUNKED, .in = buf_cstr(&in) };
+        enum err r = relay(&row, 0, 500, 65536, &all, &used);
         /* The line itself has room; that no byte is left for the empty one is what is told. */
         assert_int_equal(r, more ? ERR_LIMIT : ERR_MALFORMED);
     }
@@ -185,13 +263,17 @@ static void long_trailers(void **state)
 
 int main(void)
 {
-    enum { N = sizeof rows / sizeof rows[0] };
-    struct CMUnitTest tests[N + 3];
+    enum { N = sizeof rows / sizeof rows[0], BACKS = sizeof backs / sizeof backs[0] };
+    struct CMUnitTest tests[N + 5 + BACKS];
 
     for (size_t i = 0; i < N; i++)
         tests[i] = (struct CMUnitTest){ rows[i].name, stream, NULL, NULL, &rows[i] };
     tests[N] = (struct CMUnitTest)cmocka_unit_test(little_room);
     tests[N + 1] = (struct CMUnitTest)cmocka_unit_test(plain);
     tests[N + 2] = (struct CMUnitTest)cmocka_unit_test(long_trailers);
+    tests[N + 3] = (struct CMUnitTest)cmocka_unit_test(taken_back_at_length);
+    tests[N + 4] = (struct CMUnitTest)cmocka_unit_test(other_extensions);
+    for (size_t i = 0; i < BACKS; i++)
+        tests[N + 5 + i] = (struct CMUnitTest){ backs[i].name, taken_back, NULL, NULL, &backs[i] };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,6 +58,9 @@ def forwarding():
     return e
 
 
+BACK = b'1;nitroseal-error="message_not_authentic"\r\n'
+
+
 def framing_of_answers():
     def serve(w):
         w.read_body()
@@ -77,6 +80,9 @@ def framing_of_answers():
         elif w.path == "/cut-chunks":
             w.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
             return False
+        elif w.path.startswith("/back"):  # and all the same more
+            w.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n" + BACK + (b"x\r\n0\r\n\r\n" if w.path == "/back-more" else b""))
+            return w.path == "/back-open"
         elif w.path == "/garbage":
             w.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx")
         elif w.path == "/huge-head":
@@ -102,6 +108,13 @@ def framing_of_answers():
             check(False, path + ": the client notices")
         except (http.client.IncompleteRead, ConnectionResetError) as x:
             check(True, path + ": the client notices that the answer is not whole", x)
+    for path in ("/back", "/back-more", "/back-open"):
+        out = g.raw(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode())
+        check(out.endswith(b"4\r\nhalf\r\n" + BACK), path + ": taken back with its reason, and the end", out)
+    s, h, b = g.ask("GET", "/hints")
+    check(s == 200 and b == b"ok", "the next answer is another one's", s, b)
+    out = g.raw(b"POST /v1/messages/decrypt HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
+    check(out.startswith(b"HTTP/1.1 400 ") and b"Messages need HTTP/1.1" in out, "messages are not for HTTP/1.0, which could not see that", out)
     check(code_of(g.ask("GET", "/garbage")) == (502, "enclave_failed"), "an answer with two lengths: 502")
     check(code_of(g.ask("GET", "/huge-head")) == (502, "enclave_failed"), "an answer with an endless head: 502")
     check(code_of(g.ask("GET", "/nothing")) == (502, "enclave_failed"), "no answer on a new connection: 502, not sent again")

@@ -136,6 +136,14 @@ static void finish(struct exchange *x, bool is_last)
     exchange_finish(x, reusable);
 }
 
+/* The service has told why, and the client gets to know it: nothing is wrong with the enclave. */
+static void taken_back(struct exchange *x)
+{
+    log_event(LOG_DEBUG, "answer taken back", LOG_STR("enclave", x->e->name),
+              LOG_STR("what", x->what));
+    exchange_abort(x);
+}
+
 /* The enclave's connection is at its end: so must the answer be. */
 static void end_of_stream(struct exchange *x)
 {
@@ -166,6 +174,10 @@ void exchange_answer(struct exchange *x, bool is_last)
         r = exchange_piece(&x->answer, conn_in(up), &out, &why);
         enum err sent = out.len > 0 ? conn_send(client, &out) : ERR_OK;
         buf_clear(&out);
+        if (r == ERR_DENIED && sent == ERR_OK) {
+            taken_back(x);
+            return;
+        }
         if ((r != ERR_OK && r != ERR_MORE) || sent != ERR_OK) {
             fail(x, &not_http);
             return;
