@@ -9,7 +9,7 @@ enum { FIRST_BYTES = 64 };
 void buf_clear(struct buf *b)
 {
     if (b->ptr) {
-        wipe(b->ptr, b->cap);
+        wipe(b->ptr, b->used);
         free(b->ptr);
     }
     *b = (struct buf){ .max = b->max };
@@ -35,23 +35,32 @@ static enum err grow(struct buf *b, size_t need)
         return ERR_NOMEM;
     if (b->ptr) {
         memcpy(p, b->ptr, b->len);
-        wipe(b->ptr, b->cap);
+        wipe(b->ptr, b->used);
         free(b->ptr);
     }
     b->ptr = p;
     b->cap = cap;
+    b->used = b->len;
     return ERR_OK;
+}
+
+enum err buf_make_room(struct buf *b, size_t n)
+{
+    if (n > b->max || b->len > b->max - n)
+        return ERR_LIMIT;
+    if (b->len + n <= b->cap && b->ptr)
+        return ERR_OK;
+    return grow(b, b->len + n ? b->len + n : 1);
 }
 
 enum err buf_reserve(struct buf *b, size_t n, uint8_t **out)
 {
-    if (n > b->max || b->len > b->max - n)
-        return ERR_LIMIT;
-    if (b->len + n > b->cap || !b->ptr) {
-        enum err r = grow(b, b->len + n ? b->len + n : 1);
-        if (r != ERR_OK)
-            return r;
-    }
+    enum err r = buf_make_room(b, n);
+
+    if (r != ERR_OK)
+        return r;
+    if (b->used < b->len + n)
+        b->used = b->len + n;
     *out = b->ptr + b->len;
     return ERR_OK;
 }

@@ -12,6 +12,7 @@
 struct buf {
     uint8_t *ptr;
     size_t len, cap, max;
+    size_t used; /* of cap: what may hold something, and is wiped in the end */
 };
 
 #define BUF_INIT(max_bytes) ((struct buf){ .max = (max_bytes) })
@@ -24,6 +25,9 @@ void buf_reset(struct buf *b);
 /* Room for `n` more bytes at *out (uninitialised); they count only after buf_commit().
  * ERR_LIMIT: past the maximum. ERR_NOMEM. On failure the buf is as before. */
 MUST_USE enum err buf_reserve(struct buf *b, size_t n, uint8_t **out);
+/* Memory for `n` more bytes, and nothing of it handed out: what is not written to costs neither
+ * pages of the system nor the time to wipe it. Failures as buf_reserve(). */
+MUST_USE enum err buf_make_room(struct buf *b, size_t n);
 /* The first `n` reserved bytes are there now. */
 void buf_commit(struct buf *b, size_t n);
 

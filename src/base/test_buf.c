@@ -116,6 +116,40 @@ static void reserve_then_commit(void **state)
     assert_ptr_equal(p, b.ptr + 3);
 }
 
+/* Room is not handed out, and so not wiped either. */
+static void makes_room(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(1000);
+    uint8_t *p;
+
+    assert_int_equal(buf_make_room(&b, 1001), ERR_LIMIT);
+    assert_null(b.ptr);
+    assert_int_equal(buf_make_room(&b, 1000), ERR_OK);
+    assert_int_equal(b.cap, 1000);
+    assert_int_equal(b.len + b.used, 0);
+    assert_int_equal(buf_append_str(&b, "abc"), ERR_OK);
+    assert_int_equal(b.used, 3);
+    assert_int_equal(buf_make_room(&b, 998), ERR_LIMIT);
+    assert_int_equal(buf_make_room(&b, 997), ERR_OK);
+    assert_int_equal(buf_reserve(&b, 10, &p), ERR_OK);
+    assert_int_equal(b.used, 13); /* may be written to without a word */
+    buf_commit(&b, 2);
+    buf_truncate(&b, 1);
+    assert_int_equal(b.used, 13);
+    uint8_t *block = b.ptr;
+    b.max = 5000;
+    assert_int_equal(buf_make_room(&b, 2000), ERR_OK);
+    assert_ptr_not_equal(b.ptr, block);
+    t_assert_buf(&b, "a");
+    assert_int_equal(b.used, 1);
+    struct buf taken = buf_take(&b);
+    assert_int_equal(taken.used, 1);
+    assert_int_equal(b.used, 0);
+    buf_clear(&taken);
+    assert_int_equal(taken.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +160,7 @@ int main(void)
         cmocka_unit_test(hands_over),
         cmocka_unit_test(reserve_then_commit),
         cmocka_unit_test(grows_as_needed),
+        cmocka_unit_test(makes_room),
     };
 
     return cmocka_run_group_tests_name("buf", tests, NULL, NULL);

@@ -217,11 +217,14 @@ def local(build, loadlib, figures, runs, seconds):
 
 
 def sizes(build, loadlib, figures, limit, runs, seconds, quick):
+    """With as many clients as fill the cores. cipher_share is what GCM, HMAC and the RSA operation of a message take by
+    themselves, over what the service took for it."""
     bench = Bench(loadlib, options=["--max-request", 1 << 27, "--max-buffered", 1 << 30, "--read-timeout", 60000])
     echo = Echo(build, "echo")
     charts = {name: [] for name in ("encrypt", "decrypt", "echo")}
     for size in SIZES[::2] if quick else SIZES:
-        clients = 8 if size <= 256_000 else 2
+        clients = 8 if size <= 4_000_000 else 4
+        need_us = size / limit["gcm_hmac.mb_s"] + limit["rsa2048.oaep_open_us"]
         common = ["--bytes", size, "--clients", clients, "--seconds", seconds, "--same"]
         bare = statistics.median(echo.run(loadlib, "--protocol", "raw", *common)["mb_s"] for _ in range(runs))
         row = {"echo_mb_s": (bare, "MB/s")}
@@ -231,10 +234,14 @@ def sizes(build, loadlib, figures, limit, runs, seconds, quick):
             mb_s = statistics.median(r["mb_s"] for r in all_runs)
             row[f"{op}_mb_s"] = (mb_s, "MB/s")
             row[f"{op}_cpu_mb_s"] = (size / statistics.median(r["cpu_us"] for r in all_runs), "MB/s")
+            row[f"{op}_all_mb_s"] = (size / statistics.median(r["all_us"] for r in all_runs), "MB/s")
+            row[f"{op}_of_cores"] = (median(all_runs, "of_cores"), "")
+            row[f"{op}_cipher_share"] = (need_us / median(all_runs, "cpu_us"), "")
             charts[op].append((size, mb_s))
             if size == 1_000_000:
                 # What each costs the service, beside what the ciphers alone cost: the client and the socket have the other core.
                 figures.add(f"{op}.1mb.mb_s", mb_s, "MB/s", limit.get("gcm_hmac.mb_s"))
+                figures.add(f"{op}.1mb.of_cores", median(all_runs, "of_cores"), "")
                 figures.add(f"{op}.1mb.p50_ms", median(all_runs, "p50_ms"), "ms")
         figures.row(f"size.{size}", **row)
     charts["GCM and HMAC, one core"] = [(s, limit["gcm_hmac.mb_s"]) for s, _ in charts["echo"]]

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The HTTP API on the service's port: every path, in JSON and in bytes; keep-alive, pipelining, chunks; problems with
 their statuses; credentials that are held; limits, and clients that do not keep to HTTP. TAP."""
-import base64, datetime, json, os, signal, socket, threading, time
+import base64, datetime, json, os, re, signal, socket, threading, time
 
 import lib
 from lib import check
@@ -346,6 +346,36 @@ def without_document(stack):
     p.stop()
 
 
+def large(stack):
+    """Memory of large bodies is kept between requests, and goes back when it gets quiet. A body that is announced and does not come takes none."""
+    p = stack.start_service(cid=36, name="service-large", options=["--max-request", 48 << 20, "--read-timeout", 60000])
+    rss = lambda: int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{p.pid}/status").read())[1])
+    c, before = Client(stack, 36), rss()
+    c.ask("PUT", "/v1/credentials", stack.app.seed())
+    halves = []
+    for _ in range(8):
+        half = socket.socket(socket.AF_UNIX)
+        half.connect(os.path.join(stack.v, f"36.vsock_{lib.PORT}"))
+        half.sendall(b"POST /v1/encrypt HTTP/1.1\r\nContent-Type: application/octet-stream\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 1_000_000)
+        halves.append(half)
+    check(lib.until(lambda: c.ask("GET", "/metrics")[2].find(b"nitroseal_buffered_bytes 8") > 0, seconds=10), "eight bodies of which one part in fifty is here")
+    time.sleep(1.5)
+    if not sanitized:
+        check(rss() < before + (24 << 10), "they take the memory of what is here, and none for what was announced", before, rss())
+    for half in halves:
+        half.close()
+    check(lib.until(lambda: re.search(rb"nitroseal_buffered_bytes \d{1,3}\n", c.ask("GET", "/metrics")[2]), seconds=10), "gone with their clients")
+    for size in (1_000_000, 40_000_000):  # past what the allocator would map and unmap each time
+        body = os.urandom(size)
+        s, h, sealed = c.ask("POST", "/v1/encrypt", body, {"Content-Type": BINARY})
+        back = c.ask("POST", "/v1/decrypt", sealed, {"Content-Type": BINARY, **{k: h[k] for k in ("nitroseal-signature", "nitroseal-ciphertext-blob")}})
+        check((s, back[0]) == (200, 200) and back[2] == body and len(sealed) == size + 28, f"{size} bytes, there and back", s, back[0])
+    time.sleep(1.5)
+    if not sanitized:
+        check(rss() < before + (8 << 10), "the memory of large bodies goes back when it gets quiet", before, rss())
+    p.stop()
+
+
 def renewed_ahead(stack):
     """Documents and keys are there before they are needed: nothing is asked, and the document never gets old."""
     p = stack.start_service(cid=33, name="service-young", options=["--document-max-age", "2", "--key-max-age", "1"])
@@ -391,6 +421,8 @@ def stopping(stack):
 if lib.missing_programs():
     check(False, "programs of the local stack: " + " ".join(lib.missing_programs()))
     lib.plan()
+with open(os.path.realpath(os.path.join(lib.BIN, "nitroseald")), "rb") as f:
+    sanitized = re.search(b"__[at]san_init", f.read()) is not None
 the_stack = lib.Stack(log_level="debug").start()
 the_client = Client(the_stack)
 text(the_stack, the_client)
@@ -406,6 +438,7 @@ connections(the_stack)
 gone_midway(the_stack)
 limits(the_stack)
 too_many(the_stack)
+large(the_stack)
 without_document(the_stack)
 renewed_ahead(the_stack)
 log = open(the_stack.log_of("service"), encoding="utf-8").read()

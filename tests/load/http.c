@@ -72,8 +72,13 @@ static bool take(struct client *c, struct conn *conn)
         return false;
     }
     enum err r = whole(c, in, &head, &joined, &body, &used);
-    if (r == ERR_MORE)
+    if (r == ERR_MORE) {
+        /* so that a large answer is not moved again and again, which would be our CPU and not the
+         * service's; where there is no room reading tells */
+        if (used > 0 && head.framing == HTTP1_LENGTH)
+            (void)!buf_make_room(conn_in(conn), head.content_length);
         return false;
+    }
     if (r != ERR_OK) {
         judge_twice(c, "an answer that is not HTTP", in);
         conn_close(conn);

@@ -13,6 +13,8 @@ enum {
     UNSENT_MAX = 256 * 1024,   /* then a client has to read answers before it is served again */
     SMALL_MAX = 4096,          /* a body that goes out in one piece with its head */
     KEEP_OPEN_MAX = 64 * 1024, /* bytes of a refused body that are taken to keep the connection */
+    ROOM_FROM = 8192, /* bytes of a body that are here, and what part of it that has to be */
+    ROOM_PART = 64,
     HEADERS_OUT_MAX = 8,
     PROBLEM_MAX = 65536, /* KMS's own words may be long */
 };
@@ -350,21 +352,21 @@ static enum err read_chunks(struct client *cl, struct why *why)
     return r;
 }
 
-/* Content-Length: it stays where it is. Once a quarter is here its memory is there in one piece; a
- * mere claim costs us nothing. */
+/* Content-Length: it stays where it is. Once a part is here there is room for all of it, so that
+ * nothing is moved again; a mere claim costs us nothing, and one that is not kept addresses only.
+ */
 static enum err read_length(struct client *cl)
 {
     const struct http_call *call = cl->call;
     struct buf *in = conn_in(cl->conn);
     size_t whole = call->head_bytes + call->body_bytes;
-    uint8_t *room;
 
     client_count(cl, in->len);
     if (in->len >= whole)
         return ERR_OK;
     conn_set_in_max(cl->conn, whole);
-    if (in->len >= whole / 4 && in->len >= KEEP_OPEN_MAX && in->cap < whole &&
-        buf_reserve(in, whole - in->len, &room) != ERR_OK)
+    if (in->len >= whole / ROOM_PART && in->len >= ROOM_FROM && in->cap < whole &&
+        buf_make_room(in, whole - in->len) != ERR_OK)
         return ERR_NOMEM;
     return ERR_MORE;
 }

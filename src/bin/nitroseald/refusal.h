@@ -7,7 +7,7 @@
 #include "api/api.h"
 
 struct refusal {
-    struct buf text; /* 503 `busy` with its problem document, for a connection that stays */
+    struct buf text;         /* 503 `busy` with its problem document, for a connection that stays */
     size_t id_at[2], id_len; /* header and member */
 };
 

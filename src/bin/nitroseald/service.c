@@ -10,7 +10,6 @@ enum {
     TRIM_FROM_BYTES = 256 * 1024,
     TRIM_AFTER_MS = 1000, /* the last of them */
     TRIM_NEVER_BYTES = 1 << 30,
-    MAPPED_FROM_BYTES = 32 << 20, /* blocks of their own: the most that glibc takes */
 };
 
 struct enclave_time service_now(struct service *s)
@@ -48,7 +47,7 @@ void service_tune_memory(void)
 {
     (void)mallopt(M_ARENA_MAX, 1); /* malloc_trim() gives back the end of the first one only */
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_NEVER_BYTES);
-    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
+    (void)mallopt(M_MMAP_MAX, 0); /* no blocks of their own, which would go back each time */
 }
 
 static void on_trim(void *arg)

@@ -2,7 +2,8 @@
 #include "http1/http1.h"
 #include "testing/t.h"
 
-static const struct span id = SPAN_INIT("01234567-89abcdef"), other = SPAN_INIT("fedcba98-76543210");
+static const struct span id = SPAN_INIT("01234567-89abcdef"),
+                         other = SPAN_INIT("fedcba98-76543210");
 
 /* What would have been written for it alone. */
 static void is_the_answer(void **state)
