@@ -95,10 +95,11 @@ def streaming():
 
 
 class Issuer:
-    """A container's endpoint, and IMDSv2. Each answer is a new set of credentials, known to the KMS until it ends."""
+    """A container's endpoint, and IMDSv2. Each answer is a new set of credentials, known to the KMS until it ends. Several run at a time."""
+    everyone, of_kms = [], threading.Lock()  # all that were made, in one file
 
-    def __init__(self, life_s, skew_s=0):
-        self.life, self.skew, self.made, self.answers, self.trouble = life_s, skew_s, [], 0, lambda n: None
+    def __init__(self, life_s, trouble=lambda n: None, skew_s=0):
+        self.life, self.skew, self.made, self.answers, self.trouble = life_s, skew_s, 0, 0, trouble
         self.lock = threading.Lock()
         outer = self
 
@@ -133,15 +134,20 @@ class Issuer:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def issue(self):
-        n = len(self.made)
+        self.made += 1
+        with Issuer.of_kms:
+            return self.make()
+
+    def make(self):
+        n = len(self.everyone)
         end = time.time() + self.life
 
         def at(t):
             return datetime.datetime.fromtimestamp(t, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-        who = lib.Principal("app", f"ASIA{id(self) % 10**8:08d}{n:08d}", os.urandom(15).hex(), "token/" + os.urandom(9).hex())
-        self.made.append({**who.entry(), "expiration": at(end)})
-        entries = [stack.admin.entry(), stack.app.entry(), *self.made]
+        who = lib.Principal("app", f"ASIA{n:016d}", os.urandom(15).hex(), "token/" + os.urandom(9).hex())
+        self.everyone.append({**who.entry(), "expiration": at(end)})
+        entries = [stack.admin.entry(), stack.app.entry(), *self.everyone]
         path = stack.path("principals.json")
         with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
             json.dump(entries, f)
@@ -158,51 +164,52 @@ class Issuer:
         return True
 
 
-def long_run(title, issuer, seconds=9, pace=0.02, expect=0, env=None, options=()):
-    env = {k: v for k, v in ENV.items() if not k.startswith("AWS_")} | (env or {"AWS_CONTAINER_CREDENTIALS_FULL_URI": issuer.url + "/creds"})
-    p = subprocess.Popen([os.path.join(lib.BIN, "nitroseal"), "encrypt", "--lines", "--jobs", "4", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, env={**lib.CLEAN, "HOME": stack.dir, **env})
-    got, n, end = [], 0, time.monotonic() + seconds
-    reader = threading.Thread(target=lambda: got.extend(json.loads(l) for l in p.stdout), daemon=True)
-    reader.start()
-    while time.monotonic() < end:
-        p.stdin.write(b"text %d\n" % n)
-        p.stdin.flush()
-        n += 1
-        time.sleep(pace)
-    p.stdin.close()
-    status = p.wait(60)
-    reader.join(10)
-    err = p.stderr.read().decode()
-    lost = [g for g in got if "encrypted" not in g]
-    check(status == expect and len(got) == n and not lost, f"{title}: {n} lines, none lost", status, err, len(got), n, lost[:2])
-    return n
+def without_credentials():
+    return {k: v for k, v in ENV.items() if not k.startswith("AWS_")} | {"HOME": stack.dir}
 
 
-def expiry():
-    i = Issuer(3)
-    long_run("credentials that live 3 s", i)
-    check(len(i.made) >= 3, "they were fetched again and again", len(i.made))
-    i = Issuer(3)
-    long_run("the same from IMDSv2", i, env={"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": i.url})
-    check(len(i.made) >= 3, "they were fetched again and again", len(i.made))
-    i = Issuer(3, skew_s=3600)  # the KMS says so first: our clock is behind, or the endpoint's answer wrong
-    long_run("a clock that does not see the end: KMS says it", i)
-    check(len(i.made) >= 3, "each end was seen by a refusal", len(i.made))
-    i = Issuer(3)
-    i.trouble = lambda n: (500, b"busy") if n > 1 and n % 2 == 0 else None
-    long_run("an endpoint that fails every other time", i)
-    i = Issuer(3)
-    i.trouble = lambda n: time.sleep(1.5) if n > 1 else None
-    long_run("an endpoint that takes 1.5 s", i)
-    i = Issuer(3)
-    i.trouble = lambda n: (403, b"not now") if 2 <= n <= 6 else None
-    long_run("an endpoint that refuses for a while", i, seconds=8)
-    i = Issuer(2)
-    i.trouble = lambda n: (403, b"never again") if n > 1 else None
-    env = {k: v for k, v in ENV.items() if not k.startswith("AWS_")} | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": i.url + "/creds", "HOME": stack.dir}
+class LongRun(threading.Thread):
+    """Lines at a steady pace for longer than credentials live. All of these run at once: it is the clock that they wait for."""
+    SECONDS, PACE = 9, 0.05
+
+    def __init__(self, title, issuer, env=None, sets=3):
+        super().__init__(daemon=True)
+        self.title, self.issuer, self.sets, self.n, self.got, self.status, self.err = title, issuer, sets, 0, [], None, ""
+        self.env = {**lib.CLEAN, **without_credentials(), **(env or {"AWS_CONTAINER_CREDENTIALS_FULL_URI": issuer.url + "/creds"})}
+        self.start()
+
+    def run(self):
+        p = subprocess.Popen([os.path.join(lib.BIN, "nitroseal"), "encrypt", "--lines", "--jobs", "4"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, env=self.env)
+        reader = threading.Thread(target=lambda: self.got.extend(json.loads(l) for l in p.stdout), daemon=True)
+        reader.start()
+        end = time.monotonic() + self.SECONDS
+        try:
+            while time.monotonic() < end:
+                p.stdin.write(b"text %d\n" % self.n)
+                p.stdin.flush()
+                self.n += 1
+                time.sleep(self.PACE)
+            p.stdin.close()
+        except OSError:
+            pass  # its status says why
+        self.status = p.wait(60)
+        reader.join(10)
+        self.err = p.stderr.read().decode()
+
+    def judge(self):
+        self.join(90)
+        lost = [g for g in self.got if "encrypted" not in g]
+        check(self.status == 0 and len(self.got) == self.n > 50 and not lost, f"{self.title}: no line lost", self.status, self.err, len(self.got), self.n, lost[:2])
+        check(self.issuer.made >= self.sets, f"{self.title}: fetched again and again", self.issuer.made)
+
+
+def never_again():
+    """Runs beside them; what it saw."""
+    i = Issuer(2, lambda n: (403, b"never again") if n > 1 else None)
+    env = {**lib.CLEAN, **without_credentials(), "AWS_CONTAINER_CREDENTIALS_FULL_URI": i.url + "/creds"}
     p = subprocess.Popen([os.path.join(lib.BIN, "nitroseal"), "encrypt", "--lines", "--timeout", "3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, env={**lib.CLEAN, **env})
+                         stderr=subprocess.PIPE, env=env)
     p.stdin.write(b"early\n")
     p.stdin.flush()
     first = json.loads(p.stdout.readline())
@@ -212,6 +219,22 @@ def expiry():
     check("encrypted" in first and late["line"] == 2 and late["exit_status"] == 7 and "container endpoint" in late["error"],
           "an endpoint that never gives any more: after --timeout the line says so", first, late, err)
     check(p.returncode == 7 and "token/" not in out.decode() + err.decode(), "status 7, no secret shown", p.returncode)
+
+
+def expiry():
+    imds = Issuer(3)
+    runs = [
+        LongRun("credentials that live 3 s", Issuer(3)),
+        LongRun("the same from IMDSv2", imds, {"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url}),
+        # The KMS says so first: our clock is behind, or the endpoint's answer wrong.
+        LongRun("a clock that does not see the end", Issuer(3, skew_s=3600)),
+        LongRun("an endpoint that fails every other time", Issuer(3, lambda n: (500, b"busy") if n > 1 and n % 2 == 0 else None)),
+        LongRun("an endpoint that takes 1.5 s", Issuer(3, lambda n: time.sleep(1.5) if n > 1 else None), sets=2),
+        LongRun("an endpoint that refuses for a while", Issuer(3, lambda n: (403, b"not now") if 2 <= n <= 6 else None), sets=2),
+    ]
+    never_again()
+    for r in runs:
+        r.judge()
 
 
 made = order()
