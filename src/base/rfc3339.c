@@ -1,5 +1,7 @@
 #include "base/rfc3339.h"
 
+#include <stdio.h>
+
 static enum err number(struct span s, size_t at, size_t n, int64_t max, int64_t *out)
 {
     uint64_t v = 0;
@@ -68,4 +70,23 @@ enum err rfc3339_parse(struct span s, int64_t *unix_s)
         return ERR_MALFORMED;
     *unix_s = days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + sec - east;
     return ERR_OK;
+}
+
+void rfc3339_write(int64_t unix_s, char out[static RFC3339_BYTES])
+{
+    static const int64_t end_s = INT64_C(253402300800); /* 10000-01-01T00:00:00Z */
+
+    out[0] = 0;
+    if (unix_s <= 0 || unix_s >= end_s)
+        return;
+    /* days_of() the other way round: years begin with March. */
+    unsigned in_day = (unsigned)(unix_s % 86400), days = (unsigned)(unix_s / 86400) + 719468;
+    unsigned era = days / 146097, in_era = days % 146097;
+    unsigned year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    unsigned in_year = in_era - (365 * year + year / 4 - year / 100);
+    unsigned m = (5 * in_year + 2) / 153, d = in_year - (153 * m + 2) / 5 + 1;
+    m = m < 10 ? m + 3 : m - 9;
+    snprintf(out, RFC3339_BYTES, "%04u-%02u-%02uT%02u:%02u:%02uZ",
+             (year + era * 400 + (m <= 2)) % 10000, m % 100, d % 100, in_day / 3600,
+             in_day / 60 % 60, in_day % 60);
 }

@@ -35,10 +35,37 @@ static void time_row(void **state)
     assert_int_equal(v, row->want == ERR_OK ? row->unix_s : 77);
 }
 
+static void times(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t unix_s;
+        const char *text;
+    } rows[] = {
+        { 1767323045, "2026-01-02T03:04:05Z" },
+        { 1, "1970-01-01T00:00:01Z" },
+        { 951868799, "2000-02-29T23:59:59Z" },
+        { 4107542399, "2100-02-28T23:59:59Z" },
+        { 4107542400, "2100-03-01T00:00:00Z" },
+        { 1735689599, "2024-12-31T23:59:59Z" },
+        { INT64_C(253402300799), "9999-12-31T23:59:59Z" },
+        { INT64_C(253402300800), "" },
+        { 0, "" },
+        { -5, "" },
+        { INT64_MAX, "" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char out[RFC3339_BYTES] = "untouched";
+        rfc3339_write(rows[i].unix_s, out);
+        assert_string_equal(out, rows[i].text);
+    }
+}
+
 int main(void)
 {
     enum { N = sizeof time_rows / sizeof time_rows[0] };
-    struct CMUnitTest tests[N];
+    struct CMUnitTest tests[N + 1] = { [N] = cmocka_unit_test(times) };
 
     for (size_t i = 0; i < N; i++)
         tests[i] = (struct CMUnitTest){ time_rows[i].name, time_row, NULL, NULL, &time_rows[i] };

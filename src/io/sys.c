@@ -78,15 +78,21 @@ void fd_close(int *fd)
 
 enum err fd_wait(int fd, short events, uint64_t deadline_ns, struct why *why)
 {
+    struct pollfd p = { .fd = fd, .events = events };
+
+    return fd_wait_any(&p, 1, deadline_ns, why);
+}
+
+enum err fd_wait_any(struct pollfd *p, nfds_t count, uint64_t deadline_ns, struct why *why)
+{
     for (;;) {
-        struct pollfd p = { .fd = fd, .events = events };
         struct timespec left = { 0 };
         uint64_t now = clock_mono_ns();
         if (deadline_ns != 0 && now < deadline_ns) {
             left.tv_sec = (time_t)((deadline_ns - now) / NS_PER_S);
             left.tv_nsec = (long)((deadline_ns - now) % NS_PER_S);
         }
-        int n = ppoll(&p, 1, deadline_ns ? &left : NULL, NULL);
+        int n = ppoll(p, count, deadline_ns ? &left : NULL, NULL);
         if (n > 0)
             return ERR_OK;
         if (n == 0)

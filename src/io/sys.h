@@ -6,6 +6,8 @@
 #ifndef IO_SYS_H
 #define IO_SYS_H
 
+#include <poll.h>
+
 #include "base/buf.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -21,6 +23,9 @@ void fd_close(int *fd); /* for AUTO(): closes if >= 0, sets -1 */
 /* Until one of the poll(2) `events` (or an error, which the next call on the descriptor tells).
  * ERR_TIMEOUT, ERR_IO. */
 MUST_USE enum err fd_wait(int fd, short events, uint64_t deadline_ns, struct why *why);
+/* The same for several: `revents` says which. */
+MUST_USE enum err fd_wait_any(struct pollfd *p, nfds_t count, uint64_t deadline_ns,
+                              struct why *why);
 /* With an absolute deadline, EINTR handled, on blocking and non-blocking descriptors alike.
  * read_all: to end of file; ERR_LIMIT if more than the buf's maximum comes; *out is as before on
  * failure. ERR_IO, ERR_TIMEOUT, ERR_NOMEM. */

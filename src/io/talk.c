@@ -21,25 +21,35 @@ static bool is_gone(int e)
     return e == EPIPE || e == ECONNRESET;
 }
 
+enum err talk_receive(int fd, uint8_t *into, size_t room, size_t *n, struct why *why)
+{
+    ssize_t got = recv(fd, into, room, MSG_DONTWAIT);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return ERR_MORE;
+    if (got < 0)
+        return why_fail(why, ERR_IO, errno_what(errno), 0);
+    *n = (size_t)got;
+    return ERR_OK;
+}
+
 static enum err receive(int fd, struct buf *in, bool *eof, struct why *why)
 {
+    size_t n = 0;
     uint8_t *room;
     enum err r = buf_reserve(in, TALK_PIECE_BYTES, &room);
 
     if (r != ERR_OK)
         return why_fail(why, r, "no room to read into", in->len);
-    ssize_t n = recv(fd, room, TALK_PIECE_BYTES, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return ERR_MORE;
-    if (n < 0)
-        return why_fail(why, ERR_IO, errno_what(errno), 0);
-    buf_commit(in, (size_t)n);
+    r = talk_receive(fd, room, TALK_PIECE_BYTES, &n, why);
+    if (r != ERR_OK)
+        return r;
+    buf_commit(in, n);
     *eof = n == 0;
     return ERR_OK;
 }
 
-/* ERR_MORE: it does not go on now. */
-static enum err transmit(int fd, struct span *out, bool *is_broken, struct why *why)
+enum err talk_send(int fd, struct span *out, bool *is_broken, struct why *why)
 {
     size_t most = out->len < TALK_PIECE_BYTES ? out->len : TALK_PIECE_BYTES;
     ssize_t n = send(fd, out->ptr, most, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -68,10 +78,24 @@ enum err talk_step(int fd, struct span *out, struct buf *in, bool *is_broken, bo
         if (r != ERR_MORE)
             return r;
         if (out->len)
-            r = transmit(fd, out, is_broken, why);
+            r = talk_send(fd, out, is_broken, why);
         if (r != ERR_MORE)
             return r;
     }
+}
+
+enum err talk_wait(int fd, bool sends, int input_fd, int stop_fd, uint64_t deadline_ns,
+                   unsigned *ready, struct why *why)
+{
+    struct pollfd p[] = { { .fd = fd, .events = (short)(POLLIN | (sends ? POLLOUT : 0)) },
+                          { .fd = input_fd, .events = POLLIN },
+                          { .fd = stop_fd, .events = POLLIN } };
+    enum err r = fd_wait_any(p, sizeof p / sizeof p[0], deadline_ns, why);
+
+    if (r == ERR_OK)
+        *ready = (p[0].revents ? TALK_PEER : 0U) | (p[1].revents ? TALK_INPUT : 0U) |
+                 (p[2].revents ? TALK_STOP : 0U);
+    return r;
 }
 
 enum err talk_turn_init(struct talk_turn *t)

@@ -19,6 +19,16 @@ MUST_USE bool talk_is_quiet(int fd);
 MUST_USE enum err talk_step(int fd, struct span *out, struct buf *in, bool *is_broken, bool *eof,
                             uint64_t deadline_ns, struct why *why);
 
+/* For who moves a stream in one direction while the other stands still. */
+enum { TALK_PEER = 1, TALK_INPUT = 2, TALK_STOP = 4 };
+/* Wait until the peer has something or, if `sends`, takes something, or one of two other
+ * descriptors is readable (-1: none); *ready: a sum of the above. ERR_TIMEOUT, ERR_IO. */
+MUST_USE enum err talk_wait(int fd, bool sends, int input_fd, int stop_fd, uint64_t deadline_ns,
+                            unsigned *ready, struct why *why);
+/* Without waiting: ERR_MORE where nothing goes now. As talk_step() for the rest. */
+MUST_USE enum err talk_send(int fd, struct span *out, bool *is_broken, struct why *why);
+MUST_USE enum err talk_receive(int fd, uint8_t *into, size_t room, size_t *n, struct why *why);
+
 /* Threads that share one connection take turns. A lock with a time limit of its own
  * (pthread_mutex_clocklock) would do, but ThreadSanitizer of clang 14 does not know it. */
 struct talk_turn {
