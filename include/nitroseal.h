@@ -71,7 +71,8 @@ enum nitroseal_status {
     NITROSEAL_TIMEOUT = 16,       /* time is over */
     NITROSEAL_BUSY = 17,          /* the service has no place now, or stops: come again later */
     NITROSEAL_NO_MEMORY = 18,
-    NITROSEAL_NOT_TEXT = 19 /* bytes that are not UTF-8 where only text can go */
+    NITROSEAL_NOT_TEXT = 19, /* bytes that are not UTF-8 where only text can go */
+    NITROSEAL_STOPPED = 20   /* the caller's own read, write or stop ended a stream */
 };
 
 /* Exit status of the command line for it: 0 to 7. */
@@ -88,7 +89,7 @@ struct nitroseal_error {
     int retry_after_s; /* seconds; 0: the service said nothing about it */
     const char *code; /* stable, lower_snake_case: doc/openapi.yaml lists those of the service; ours
                          are  invalid_argument, unreachable, closed, timeout, not_http,
-                         malformed_answer,  not_text, no_memory, http_status */
+                         malformed_answer,  not_text, no_memory, http_status, not_whole, stopped */
     const char *text; /* one sentence for people, in English */
     const char *detail;                                  /* more of it */
     const char *hint;                                    /* what to do next */
@@ -106,7 +107,9 @@ struct nitroseal;
  *   vsock:CID:PORT        an enclave, over the transport that the environment's NITROSEAL_VSOCK
  * names (kernel, or unix:DIR; unset: kernel) vsock:CID:PORT@HOW    the same with HOW in place of
  * the environment's unix:PATH             a Unix socket: the gateway's tcp:127.0.0.1:PORT loopback
- * only (also [::1], localhost): there is no TLS on the way NITROSEAL_INVALID, NITROSEAL_NO_MEMORY.
+ * only (also [::1], localhost): there is no TLS on the way
+ *   plain-tcp:ADDRESS:PORT      any address, for a network that is trusted with the plaintext
+ * NITROSEAL_INVALID, NITROSEAL_NO_MEMORY.
  * Give it back with nitroseal_free(). */
 NITROSEAL_API enum nitroseal_status nitroseal_new(const char *address, struct nitroseal **out,
                                                   struct nitroseal_error **error);
@@ -205,6 +208,131 @@ NITROSEAL_API enum nitroseal_status nitroseal_attest(struct nitroseal *ns, const
                                                      size_t nonce_len, struct nitroseal_bytes *out,
                                                      long timeout_ms,
                                                      struct nitroseal_error **error);
+
+/* --- many requests in one (since NITROSEAL_1.1) ---
+ * Up to 1,000 texts to encrypt or messages to decrypt over one round trip, each with a result of
+ * its own. All of them use this handle's credentials, or those of the service.
+ */
+enum nitroseal_operation { NITROSEAL_ENCRYPT = 1, NITROSEAL_DECRYPT = 2 };
+
+/* What the operation does not need is not looked at. */
+struct nitroseal_item {
+    enum nitroseal_operation operation;
+    const char *text; /* to encrypt: UTF-8, `len` bytes */
+    size_t len;
+    const char *encrypted, *signature, *ciphertext_blob; /* to decrypt: base64 */
+};
+struct nitroseal_result {
+    enum nitroseal_status status;
+    struct nitroseal_message message; /* of encrypting that went well, else zeros */
+    struct nitroseal_bytes text;      /* of decrypting that went well, else zeros */
+    struct nitroseal_error *error;    /* what went wrong, else NULL */
+};
+/* The result of items[i] is results[i]; the array is the caller's, with room for `n`.
+ * NITROSEAL_OK: all of them are written, and each says by its own status what came of it.
+ * Else none is: the whole was refused or did not come back. NITROSEAL_INVALID (no items, or more
+ * than 1,000), NITROSEAL_NOT_TEXT, and as every request. */
+NITROSEAL_API enum nitroseal_status nitroseal_batch(struct nitroseal *ns,
+                                                    const struct nitroseal_item *items, size_t n,
+                                                    struct nitroseal_result *results,
+                                                    long timeout_ms,
+                                                    struct nitroseal_error **error);
+/* Wipes each, errors included; results of zeros are fine. */
+NITROSEAL_API void nitroseal_results_clear(struct nitroseal_result *results, size_t n);
+
+/* --- messages of any length (since NITROSEAL_1.1) ---
+ * Messages of the AWS Encryption SDK, sealed and opened in the enclave while they pass: memory does
+ * not depend on their length, and whoever is slow, at either end, holds the other back.
+ *
+ *     struct nitroseal_stream s;
+ *
+ *     memset(&s, 0, sizeof s);
+ *     s.size = sizeof s;
+ *     s.read = from_file, s.write = to_file, s.arg = &files;
+ *     if (nitroseal_decrypt_stream(ns, &s, NULL, 0, &error) != NITROSEAL_OK)
+ *         ... throw away what was written
+ *
+ *   What `write` got is worth nothing before the call has returned NITROSEAL_OK: a message can turn
+ * out to be altered, or cut, at its last byte, after all but that was handed on. Write to a place
+ * that can be given up, and use nothing of it after any other status.
+ *   A stream has a connection of its own and is never repeated. It takes the handle's turn for as
+ * long as it lasts, so its callbacks must not call with the same handle: give streams that run at
+ * the same time handles of their own. Credentials are those of the service; a handle that has some
+ * of its own is refused (NITROSEAL_INVALID).
+ */
+enum {
+    NITROSEAL_PAIRS_MAX = 64,   /* of each kind */
+    NITROSEAL_READ_FAILED = -1, /* what a read may return besides a number of bytes */
+    NITROSEAL_READ_LATER = -2
+};
+
+/* One pair of an encryption context: UTF-8, no two of one name, none that begins with aws-crypto-.
+ */
+struct nitroseal_pair {
+    const char *name, *value;
+};
+
+/* Begin with zeros. What an operation cannot use is refused. */
+struct nitroseal_stream {
+    size_t size; /* sizeof(struct nitroseal_stream) */
+
+    /* Sealing (encrypt, rewrap). */
+    const struct nitroseal_pair *context; /* bound to the message, readable by anybody */
+    size_t n_context;
+    const char *suite;  /* "0x0478", "0x0578" (signed besides); NULL: the service's choice */
+    const char *key_id; /* ARN of one of the service's keys; NULL: its first */
+    unsigned long frame_length; /* 1 to 1,048,576; 0: the service's choice */
+    /* Opening (decrypt, rewrap): refused where these are not bound to the message. */
+    const struct nitroseal_pair *required;
+    size_t n_required;
+
+    /* Bytes in: at most `max` into `into`. Returns how many; 0: that was the end;
+     * NITROSEAL_READ_FAILED: the call is to end; NITROSEAL_READ_LATER: none now, ask again when
+     * wait_fd() is readable. */
+    long (*read)(void *arg, void *into, size_t max);
+    /* Before a read: the descriptor that poll(2) finds readable when reading would not wait, or -1
+     * where it does not wait now. NULL: never waits. With it, what comes back is handed on, and
+     * stop_fd is heard, while there is nothing to read. */
+    int (*wait_fd)(void *arg);
+    int has_length; /* `length` bytes will be read, no fewer, no more: nothing else is announced */
+    unsigned long length;
+    /* Bytes out, all `len` of them. Returns 0; else the call is to end. */
+    int (*write)(void *arg, const void *data, size_t len);
+    void *arg;
+    int stop_fd; /* the call is to end when this is readable; 0: none */
+};
+/* About a stream that was good. */
+struct nitroseal_streamed {
+    unsigned long bytes_in, bytes_out;
+    char *suite, *key_id, *request_id; /* NULL where the service does not say */
+};
+NITROSEAL_API void nitroseal_streamed_clear(struct nitroseal_streamed *streamed);
+
+/* `out` may be NULL. `timeout_ms` is for the connection, and then for each pause in which the
+ * service neither takes nor gives a byte; the time that `read` and `write` take does not count.
+ *   NITROSEAL_STOPPED: a callback, or stop_fd. NITROSEAL_UNVERIFIED: message_not_authentic,
+ * context_mismatch, no_key. NITROSEAL_UNREACHABLE with not_whole: the answer ended early.
+ * NITROSEAL_FAILED with the service's codes message_malformed, message_unsupported, message_limit
+ * and others. Before the first byte of output a failure is a whole one, with KMS's words; later the
+ * service says its code only. */
+NITROSEAL_API enum nitroseal_status nitroseal_encrypt_stream(struct nitroseal *ns,
+                                                             const struct nitroseal_stream *stream,
+                                                             struct nitroseal_streamed *out,
+                                                             long timeout_ms,
+                                                             struct nitroseal_error **error);
+NITROSEAL_API enum nitroseal_status nitroseal_decrypt_stream(struct nitroseal *ns,
+                                                             const struct nitroseal_stream *stream,
+                                                             struct nitroseal_streamed *out,
+                                                             long timeout_ms,
+                                                             struct nitroseal_error **error);
+/* Opened under one key, or in one context, and sealed anew: nothing of it is outside in plain. */
+NITROSEAL_API enum nitroseal_status nitroseal_rewrap_stream(struct nitroseal *ns,
+                                                            const struct nitroseal_stream *stream,
+                                                            struct nitroseal_streamed *out,
+                                                            long timeout_ms,
+                                                            struct nitroseal_error **error);
+
+/* --- */
 
 /* Does the service say that it is in order (GET /healthz)? */
 NITROSEAL_API enum nitroseal_status nitroseal_health(struct nitroseal *ns, long timeout_ms,

@@ -1,7 +1,7 @@
 /* answer.c - answers of the HTTP API: framing, then what they say. */
 #include "client/client.h"
 
-enum { RETRY_AFTER_MAX_S = 86400 };
+enum { RETRY_AFTER_MAX_S = 86400, STATUS_MAX = 599 };
 
 void client_reader_init(struct client_reader *r)
 {
@@ -134,10 +134,8 @@ enum err client_reader_eof(struct client_reader *r)
     return ERR_OK;
 }
 
-static bool is_type(const struct client_reader *r, const char *type)
+static bool is_type(struct span value, const char *type)
 {
-    struct span value = http1_header_get(&r->head, "content-type");
-
     return span_eq_nocase(span_trim(span_cut(&value, ';')), span_str(type));
 }
 
@@ -153,7 +151,7 @@ enum err client_bytes_parse(const struct client_reader *r, size_t min, size_t ma
 {
     if (r->head.status != 200)
         return why_fail(why, ERR_MALFORMED, "status other than 200", 0);
-    if (!is_type(r, "application/octet-stream"))
+    if (!is_type(http1_header_get(&r->head, "content-type"), "application/octet-stream"))
         return why_fail(why, ERR_MALFORMED, "content type other than application/octet-stream", 0);
     if (r->body.len < min || r->body.len > max)
         return why_fail(why, ERR_MALFORMED, "body of another length", r->body.len);
@@ -221,22 +219,48 @@ static void take_member(struct json_in *j, struct json_str name, struct client_p
     json_in_skip(j);
 }
 
-void client_problem_parse(const struct client_reader *r, struct client_problem *out)
+static unsigned status_of(struct span number)
 {
-    const struct client_problem bare = { .status = r->head.status };
-    struct json_in j = json_in_init(buf_view(&r->body));
-    struct client_problem p = bare;
+    uint64_t v = 0;
+
+    return span_to_u64(number, STATUS_MAX, &v) == ERR_OK ? (unsigned)v : 0;
+}
+
+enum err client_problem_read(struct span json, struct client_problem *out)
+{
+    struct json_in j = json_in_init(json);
+    struct client_problem p = { .status = 0 };
     struct json_str name;
+
+    for (json_in_object(&j); json_in_member(&j, &name);) {
+        if (json_str_is(name, "status") && json_in_peek(&j) == JSON_KIND_NUMBER)
+            p.status = status_of(json_in_number(&j));
+        else
+            take_member(&j, name, &p);
+    }
+    enum err r = json_in_end(&j);
+    if (r == ERR_OK)
+        *out = p;
+    return r;
+}
+
+struct client_refusal client_reader_refusal(const struct client_reader *r)
+{
+    return (struct client_refusal){ r->head.status, http1_header_get(&r->head, "content-type"),
+                                    http1_header_get(&r->head, "retry-after"), buf_view(&r->body) };
+}
+
+void client_problem_parse(const struct client_refusal *r, struct client_problem *out)
+{
+    struct client_problem p = { .status = 0 };
     uint64_t seconds = 0;
 
-    if (is_type(r, "application/problem+json"))
-        for (json_in_object(&j); json_in_member(&j, &name);)
-            take_member(&j, name, &p);
-    if (json_in_end(&j) != ERR_OK)
-        p = bare;
+    if (is_type(r->content_type, "application/problem+json") &&
+        client_problem_read(r->body, &p) != ERR_OK)
+        p = (struct client_problem){ .status = 0 };
+    p.status = r->status;
     /* A date, which RFC 9110 allows too, is taken for nothing. */
-    if (span_to_u64(http1_header_get(&r->head, "retry-after"), RETRY_AFTER_MAX_S, &seconds) ==
-        ERR_OK)
+    if (span_to_u64(r->retry_after, RETRY_AFTER_MAX_S, &seconds) == ERR_OK)
         p.retry_after_s = (unsigned)seconds;
     *out = p;
 }

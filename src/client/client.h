@@ -41,6 +41,9 @@ MUST_USE enum err client_attest_write(struct buf *out, struct span nonce);
 MUST_USE enum err client_credentials_write(struct buf *out, const struct proto_credentials *cred,
                                            struct span expiration);
 MUST_USE enum err client_health_write(struct buf *out);
+/* Any request with a body of JSON. */
+MUST_USE enum err client_json_write(struct buf *out, const char *method, const char *target,
+                                    struct span body);
 
 /* One answer, as its bytes come. */
 struct client_reader {
@@ -95,6 +98,15 @@ struct client_problem {
     struct json_str title, code, detail, hint, kms_type, kms_message, kms_request_id, request_id;
     unsigned status, retry_after_s;
 };
-void client_problem_parse(const struct client_reader *r, struct client_problem *out);
+/* What it is read from: whole answers and streams come by different readers. */
+struct client_refusal {
+    unsigned status;
+    struct span content_type, retry_after, body; /* absent where the answer has none */
+};
+void client_problem_parse(const struct client_refusal *r, struct client_problem *out);
+struct client_refusal client_reader_refusal(const struct client_reader *r);
+/* One problem document by itself, with the status that it says, 0 where it does not.
+ * ERR_MALFORMED: no JSON object; *out is untouched then. */
+MUST_USE enum err client_problem_read(struct span json, struct client_problem *out);
 
 #endif

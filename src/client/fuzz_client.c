@@ -43,7 +43,8 @@ static void look(const struct client_reader *r)
     for (enum proto_op op = PROTO_ENCRYPT; op <= PROTO_ATTEST; op++)
         if (client_text_parse(r, op, &a, NULL) == ERR_OK && json_str_is_set(a.error))
             abort();
-    client_problem_parse(r, &p);
+    const struct client_refusal refusal = client_reader_refusal(r);
+    client_problem_parse(&refusal, &p);
     if (p.status < 200)
         abort();
 }

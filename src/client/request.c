@@ -140,6 +140,12 @@ enum err client_credentials_write(struct buf *out, const struct proto_credential
                : r;
 }
 
+enum err client_json_write(struct buf *out, const char *method, const char *target,
+                           struct span body)
+{
+    return put(out, method, span_str(target), JSON_TYPE, NULL, 0, body);
+}
+
 enum err client_health_write(struct buf *out)
 {
     return put(out, "GET", SPAN_LIT("/healthz"), SPAN_EMPTY, NULL, 0, SPAN_EMPTY);

@@ -220,6 +220,13 @@ static void text(void **state)
 
 #define PROBLEM "HTTP/1.1 503 Busy\r\ncontent-type: application/problem+json\r\nretry-after: 7\r\n"
 
+static void problem_parse(struct client_problem *p)
+{
+    const struct client_refusal r = client_reader_refusal(&reader);
+
+    client_problem_parse(&r, p);
+}
+
 static void problems(void **state)
 {
     (void)state;
@@ -227,7 +234,7 @@ static void problems(void **state)
 
     take(PROBLEM "content-length: 63\r\n\r\n{\"code\":\"busy\",\"title\":\"Service is "
                  "busy\",\"hint\":\"w\",\"status\":1}");
-    client_problem_parse(&reader, &p);
+    problem_parse(&p);
     assert_true(json_str_is(p.code, "busy") && json_str_is(p.title, "Service is busy"));
     assert_true(json_str_is(p.hint, "w") && !json_str_is_set(p.kms_type));
     assert_int_equal(p.status, 503); /* what was sent, not what the text says */
@@ -239,7 +246,7 @@ static void problems(void **state)
     };
     for (size_t i = 0; i < 2; i++) {
         take(bare[i]);
-        client_problem_parse(&reader, &p);
+        problem_parse(&p);
         assert_false(json_str_is_set(p.code));
         assert_int_equal(p.status, 503);
         assert_int_equal(p.retry_after_s, 7);
@@ -247,7 +254,7 @@ static void problems(void **state)
     take("HTTP/1.1 400 x\r\ncontent-type: application/problem+json\r\nretry-after: Sat, 28 Nov "
          "2026 09:00:00 GMT\r\n"
          "content-length: 10\r\n\r\n{\"code\":1}");
-    client_problem_parse(&reader, &p);
+    problem_parse(&p);
     assert_false(json_str_is_set(p.code)); /* of the wrong type */
     assert_int_equal(p.retry_after_s, 0);
 }

@@ -1,152 +1,10 @@
 /* calls.c - the requests of the public header. */
-#include <stdlib.h>
-
 #include "base/base64.h"
 #include "lib/handle.h"
 
 enum { DOCUMENT_MAX_BYTES = 16384 };
 
-/* --- results --- */
-
-static void free_text(char **s)
-{
-    if (*s)
-        wipe(*s, strlen(*s));
-    free(*s);
-    *s = NULL;
-}
-
-void nitroseal_bytes_clear(struct nitroseal_bytes *b)
-{
-    if (b->data)
-        wipe(b->data, b->len);
-    free(b->data);
-    free_text(&b->key_id);
-    free_text(&b->request_id);
-    *b = (struct nitroseal_bytes){ 0 };
-}
-
-void nitroseal_sealed_clear(struct nitroseal_sealed *s)
-{
-    free(s->encrypted);
-    free(s->ciphertext_blob);
-    free_text(&s->key_id);
-    free_text(&s->request_id);
-    wipe(s, sizeof *s);
-}
-
-void nitroseal_message_clear(struct nitroseal_message *m)
-{
-    free_text(&m->encrypted);
-    free_text(&m->signature);
-    free_text(&m->ciphertext_blob);
-    free_text(&m->key_id);
-    free_text(&m->request_id);
-}
-
-/* A buf's memory as the caller's, with a NUL behind. */
-static enum err hand_over(struct buf *b, unsigned char **data, size_t *len)
-{
-    size_t max = b->max;
-    uint8_t *room;
-
-    b->max = max + 1;
-    enum err r = buf_reserve(b, 1, &room);
-    b->max = max;
-    if (r != ERR_OK)
-        return r;
-    room[0] = 0;
-    *len = b->len;
-    *data = b->ptr;
-    *b = BUF_INIT(max);
-    return ERR_OK;
-}
-
-/* Absent stays NULL. */
-static enum err text_of(struct span s, char **out)
-{
-    if (!s.ptr || s.len == 0)
-        return ERR_OK;
-    char *p = malloc(s.len + 1);
-    if (!p)
-        return ERR_NOMEM;
-    memcpy(p, s.ptr, s.len);
-    p[s.len] = 0;
-    *out = p;
-    return ERR_OK;
-}
-
-static enum err decoded(struct json_str s, char **out)
-{
-    AUTO(buf_clear) struct buf b = BUF_INIT(s.raw.len);
-    enum err r = json_str_is_set(s) ? json_str_decode(s, &b) : ERR_OK;
-
-    return r == ERR_OK ? text_of(buf_view(&b), out) : r;
-}
-
 /* --- text --- */
-
-static enum nitroseal_status message_of(struct lib_call *c, const struct proto_answer *a,
-                                        struct nitroseal_message *out)
-{
-    AUTO(nitroseal_message_clear) struct nitroseal_message m = { 0 };
-    enum err r = decoded(a->encrypted, &m.encrypted);
-
-    if (r == ERR_OK)
-        r = decoded(a->signature, &m.signature);
-    if (r == ERR_OK)
-        r = decoded(a->ciphertext_blob, &m.ciphertext_blob);
-    if (r == ERR_OK)
-        r = decoded(a->key_id, &m.key_id);
-    if (r == ERR_OK)
-        r = decoded(a->request_id, &m.request_id);
-    if (r != ERR_OK)
-        return lib_no_memory(c->error);
-    if (!m.encrypted || !m.signature || !m.ciphertext_blob)
-        return lib_malformed(c->error, "an empty member");
-    *out = m;
-    m = (struct nitroseal_message){ 0 };
-    return NITROSEAL_OK;
-}
-
-static enum nitroseal_status text_result(struct lib_call *c, const struct proto_answer *a,
-                                         struct nitroseal_bytes *out)
-{
-    static const struct lib_fault altered = {
-        .status = NITROSEAL_UNVERIFIED,
-        .code = "signature_invalid",
-        .text = "the signature does not match the text",
-    };
-    AUTO(nitroseal_bytes_clear) struct nitroseal_bytes b = { 0 };
-    AUTO(buf_clear) struct buf text = BUF_INIT(a->decrypted.raw.len);
-
-    if (!a->signature_valid)
-        return lib_fail(c->error, &altered);
-    enum err r = json_str_decode(a->decrypted, &text);
-    if (r == ERR_OK)
-        r = hand_over(&text, &b.data, &b.len);
-    if (r == ERR_OK)
-        r = decoded(a->key_id, &b.key_id);
-    if (r == ERR_OK)
-        r = decoded(a->request_id, &b.request_id);
-    if (r != ERR_OK)
-        return lib_no_memory(c->error);
-    *out = b;
-    b = (struct nitroseal_bytes){ 0 };
-    return NITROSEAL_OK;
-}
-
-static enum nitroseal_status not_text(struct nitroseal_error **error, const char *hint)
-{
-    const struct lib_fault f = {
-        .status = NITROSEAL_NOT_TEXT,
-        .code = "not_text",
-        .text = "the text is not UTF-8",
-        .hint = hint,
-    };
-
-    return lib_fail(error, &f);
-}
 
 /* The question in JSON; the answer's views live until the call ends. */
 static enum nitroseal_status ask_encrypt(struct lib_call *c, struct span text,
@@ -187,11 +45,11 @@ enum nitroseal_status nitroseal_encrypt_text(struct nitroseal *ns, const char *t
     if (!out || (!text && len > 0))
         return lib_invalid(error, "text or result is NULL", NULL);
     if (!span_is_utf8(span_of(text, len)))
-        return not_text(error, "nitroseal_encrypt() takes any bytes");
+        return lib_not_text(error, "nitroseal_encrypt() takes any bytes");
     enum nitroseal_status s = lib_call_begin(&c, ns, timeout_ms, error);
     if (s == NITROSEAL_OK)
         s = ask_encrypt(&c, span_of(text, len), &a);
-    return s == NITROSEAL_OK ? message_of(&c, &a, out) : s;
+    return s == NITROSEAL_OK ? lib_message(c.error, &a, out) : s;
 }
 
 enum nitroseal_status nitroseal_decrypt_text(struct nitroseal *ns, const char *encrypted,
@@ -208,11 +66,11 @@ enum nitroseal_status nitroseal_decrypt_text(struct nitroseal *ns, const char *e
                                    span_str(ciphertext_blob) };
     for (size_t i = 0; i < 3; i++)
         if (!span_is_utf8(values[i]))
-            return not_text(error, NULL);
+            return lib_not_text(error, NULL);
     enum nitroseal_status s = lib_call_begin(&c, ns, timeout_ms, error);
     if (s == NITROSEAL_OK)
         s = ask_decrypt(&c, values[0], values[1], values[2], &a);
-    return s == NITROSEAL_OK ? text_result(&c, &a, out) : s;
+    return s == NITROSEAL_OK ? lib_opened(c.error, &a, out) : s;
 }
 
 /* --- bytes --- */
@@ -230,13 +88,13 @@ static enum nitroseal_status sealed_of(struct lib_call *c, struct buf *encrypted
     if (base64_parse(t->ciphertext_blob_b64, &blob, NULL) != ERR_OK || blob.len == 0)
         return lib_malformed(c->error, "the ciphertext blob is not base64, or too long");
     memcpy(v.signature, mac.ptr, sizeof v.signature);
-    enum err r = text_of(t->key_id, &v.key_id);
+    enum err r = lib_text(t->key_id, &v.key_id);
     if (r == ERR_OK)
-        r = text_of(t->request_id, &v.request_id);
+        r = lib_text(t->request_id, &v.request_id);
     if (r == ERR_OK)
-        r = hand_over(&blob, &v.ciphertext_blob, &v.ciphertext_blob_len);
+        r = lib_hand_over(&blob, &v.ciphertext_blob, &v.ciphertext_blob_len);
     if (r == ERR_OK)
-        r = hand_over(encrypted, &v.encrypted, &v.encrypted_len);
+        r = lib_hand_over(encrypted, &v.encrypted, &v.encrypted_len);
     if (r != ERR_OK)
         return lib_no_memory(c->error);
     *out = v;
@@ -252,11 +110,12 @@ static enum nitroseal_status encrypt_as_text(struct lib_call *c, struct span byt
     struct proto_answer a;
 
     if (!span_is_utf8(bytes))
-        return not_text(c->error, "with credentials of its own a handle sends text only: let the "
-                                  "service hold them (nitroseal_put_credentials())");
+        return lib_not_text(c->error,
+                            "with credentials of its own a handle sends text only: let the "
+                            "service hold them (nitroseal_put_credentials())");
     enum nitroseal_status s = ask_encrypt(c, bytes, &a);
     if (s == NITROSEAL_OK)
-        s = message_of(c, &a, &m);
+        s = lib_message(c->error, &a, &m);
     if (s != NITROSEAL_OK)
         return s;
     AUTO(buf_clear) struct buf encrypted = BUF_INIT(CLIENT_BODY_MAX_BYTES);
@@ -320,7 +179,7 @@ static enum nitroseal_status decrypt_as_text(struct lib_call *c, const struct ni
         return lib_call_run(c, r);
     enum nitroseal_status s =
         ask_decrypt(c, buf_view(&encrypted), buf_view(&mac), buf_view(&blob), &a);
-    return s == NITROSEAL_OK ? text_result(c, &a, out) : s;
+    return s == NITROSEAL_OK ? lib_opened(c->error, &a, out) : s;
 }
 
 /* An answer in bytes: what is in the reader becomes the caller's. */
@@ -333,11 +192,11 @@ static enum nitroseal_status bytes_of(struct lib_call *c, size_t min, size_t max
 
     if (client_bytes_parse(&c->ns->reader, min, max, &got, &why) != ERR_OK)
         return lib_malformed(c->error, why.what);
-    enum err r = text_of(got.key_id, &b.key_id);
+    enum err r = lib_text(got.key_id, &b.key_id);
     if (r == ERR_OK)
-        r = text_of(got.request_id, &b.request_id);
+        r = lib_text(got.request_id, &b.request_id);
     if (r == ERR_OK)
-        r = hand_over(&c->ns->reader.body, &b.data, &b.len);
+        r = lib_hand_over(&c->ns->reader.body, &b.data, &b.len);
     if (r != ERR_OK)
         return lib_no_memory(c->error);
     *out = b;

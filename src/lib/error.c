@@ -41,6 +41,7 @@ int nitroseal_exit_status(enum nitroseal_status status)
         return 6;
     case NITROSEAL_BUSY:
     case NITROSEAL_NO_MEMORY:
+    case NITROSEAL_STOPPED:
         break;
     }
     return 1;
@@ -123,6 +124,18 @@ enum nitroseal_status lib_malformed(struct nitroseal_error **error, const char *
     return lib_fail(error, &f);
 }
 
+enum nitroseal_status lib_not_text(struct nitroseal_error **error, const char *hint)
+{
+    const struct lib_fault f = {
+        .status = NITROSEAL_NOT_TEXT,
+        .code = "not_text",
+        .text = "the text is not UTF-8",
+        .hint = hint,
+    };
+
+    return lib_fail(error, &f);
+}
+
 static bool is_one_of(struct json_str code, const char *const *codes)
 {
     for (; *codes; codes++)
@@ -131,11 +144,16 @@ static bool is_one_of(struct json_str code, const char *const *codes)
     return false;
 }
 
-static enum nitroseal_status status_of(const struct client_problem *p)
+enum nitroseal_status lib_status_of(const struct client_problem *p)
 {
     static const char *const refused[] = { "kms_refused", NULL };
-    static const char *const unverified[] = { "text_not_authentic", "signature_invalid",
-                                              "key_mismatch", NULL };
+    static const char *const unverified[] = { "text_not_authentic",
+                                              "signature_invalid",
+                                              "key_mismatch",
+                                              "message_not_authentic",
+                                              "context_mismatch",
+                                              "no_key",
+                                              NULL };
     static const char *const later[] = { "busy", "stopping", NULL };
     /* The gateway's, about the enclaves behind it. */
     static const char *const not_reached[] = { "no_enclave", "enclave_unreachable",
@@ -174,21 +192,19 @@ static enum nitroseal_status no_problem_document(struct nitroseal_error **error,
     return s;
 }
 
-enum nitroseal_status lib_problem(struct nitroseal_error **error, const struct client_reader *r)
+enum nitroseal_status lib_problem(struct nitroseal_error **error, const struct client_problem *p)
 {
     AUTO(buf_clear) struct buf room = BUF_INIT(TEXTS_MAX_BYTES);
     size_t lengths[N_TEXTS] = { 0 };
-    struct client_problem p;
 
-    client_problem_parse(r, &p);
-    if (!json_str_is_set(p.code) || !json_str_is_set(p.title))
-        return no_problem_document(error, p.status);
-    const struct nitroseal_error head = { .status = status_of(&p),
-                                          .http_status = (int)p.status,
-                                          .retry_after_s = (int)p.retry_after_s };
-    const struct json_str texts[N_TEXTS] = { p.code,           p.title,     p.detail,
-                                             p.hint,           p.kms_type,  p.kms_message,
-                                             p.kms_request_id, p.request_id };
+    if (!json_str_is_set(p->code) || !json_str_is_set(p->title))
+        return no_problem_document(error, p->status);
+    const struct nitroseal_error head = { .status = lib_status_of(p),
+                                          .http_status = (int)p->status,
+                                          .retry_after_s = (int)p->retry_after_s };
+    const struct json_str texts[N_TEXTS] = { p->code,           p->title,     p->detail,
+                                             p->hint,           p->kms_type,  p->kms_message,
+                                             p->kms_request_id, p->request_id };
     if (!error)
         return head.status;
     for (size_t i = 0; i < N_TEXTS; i++) {

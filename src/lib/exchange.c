@@ -2,7 +2,7 @@
 #include "io/talk.h"
 #include "lib/handle.h"
 
-static enum nitroseal_status timed_out(struct lib_call *c)
+enum nitroseal_status lib_timed_out(struct lib_call *c)
 {
     static const struct lib_fault f = {
         .status = NITROSEAL_TIMEOUT,
@@ -14,8 +14,8 @@ static enum nitroseal_status timed_out(struct lib_call *c)
     return lib_fail(c->error, &f);
 }
 
-static enum nitroseal_status unreachable(struct lib_call *c, const char *code, const char *text,
-                                         const char *detail)
+enum nitroseal_status lib_unreachable(struct lib_call *c, const char *code, const char *text,
+                                      const char *detail)
 {
     const struct lib_fault f = {
         .status = NITROSEAL_UNREACHABLE,
@@ -47,9 +47,9 @@ enum nitroseal_status lib_call_connect(struct lib_call *c)
     if (r == ERR_OK)
         return NITROSEAL_OK;
     if (r == ERR_TIMEOUT)
-        return timed_out(c);
-    return unreachable(c, "unreachable", "could not reach the enclave",
-                       why.what ? why.what : err_name(r));
+        return lib_timed_out(c);
+    return lib_unreachable(c, "unreachable", "could not reach the enclave",
+                           why.what ? why.what : err_name(r));
 }
 
 /* How an exchange ended. `sent`: all of the request is out. */
@@ -92,25 +92,31 @@ static struct outcome talk(struct nitroseal *ns, struct span request, uint64_t d
     return o;
 }
 
-static enum nitroseal_status failed(struct lib_call *c, const struct outcome *o)
+enum nitroseal_status lib_not_http(struct lib_call *c, const char *detail)
 {
-    const struct lib_fault not_http = {
+    const struct lib_fault f = {
         .status = NITROSEAL_FAILED,
         .code = "not_http",
         .text = "the answer is not HTTP",
-        .detail = o->why.what,
+        .detail = detail,
         .hint = "is it nitroseald that answers there?",
     };
 
+    return lib_fail(c->error, &f);
+}
+
+static enum nitroseal_status failed(struct lib_call *c, const struct outcome *o)
+{
     if (o->result == ERR_TIMEOUT)
-        return timed_out(c);
+        return lib_timed_out(c);
     if (o->result == ERR_NOMEM)
         return lib_no_memory(c->error);
     if (o->result == ERR_MALFORMED || o->result == ERR_LIMIT)
-        return lib_fail(c->error, &not_http);
+        return lib_not_http(c, o->why.what);
     if (o->is_broken && client_reader_is_empty(&c->ns->reader))
-        return unreachable(c, "closed", "the enclave took the request only in part", o->why.what);
-    return unreachable(c, "closed", "the connection to the enclave broke", o->why.what);
+        return lib_unreachable(c, "closed", "the enclave took the request only in part",
+                               o->why.what);
+    return lib_unreachable(c, "closed", "the connection to the enclave broke", o->why.what);
 }
 
 static bool is_worth_repeating(const struct lib_call *c, const struct outcome *o, bool was_kept)
@@ -118,7 +124,7 @@ static bool is_worth_repeating(const struct lib_call *c, const struct outcome *o
     return was_kept && o->result == ERR_IO && client_reader_is_empty(&c->ns->reader);
 }
 
-static enum nitroseal_status not_written(struct lib_call *c, enum err r)
+enum nitroseal_status lib_not_written(struct lib_call *c, enum err r)
 {
     if (r == ERR_NOMEM)
         return lib_no_memory(c->error);
@@ -127,12 +133,21 @@ static enum nitroseal_status not_written(struct lib_call *c, enum err r)
     return lib_invalid(c->error, "an argument holds characters that it must not", NULL);
 }
 
+static enum nitroseal_status problem(struct lib_call *c)
+{
+    const struct client_refusal refusal = client_reader_refusal(&c->ns->reader);
+    struct client_problem p;
+
+    client_problem_parse(&refusal, &p);
+    return lib_problem(c->error, &p);
+}
+
 enum nitroseal_status lib_call_run(struct lib_call *c, enum err written)
 {
     struct nitroseal *ns = c->ns;
 
     if (written != ERR_OK)
-        return not_written(c, written);
+        return lib_not_written(c, written);
     for (;;) {
         drop_stale(ns);
         bool was_kept = ns->fd >= 0;
@@ -147,6 +162,6 @@ enum nitroseal_status lib_call_run(struct lib_call *c, enum err written)
         }
         if (o.result != ERR_OK)
             return failed(c, &o);
-        return ns->reader.head.status < 300 ? NITROSEAL_OK : lib_problem(c->error, &ns->reader);
+        return ns->reader.head.status < 300 ? NITROSEAL_OK : problem(c);
     }
 }

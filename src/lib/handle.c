@@ -73,7 +73,9 @@ enum err lib_address_parse(const char *text, const char *environment, struct add
         return addr_unix(text + strlen("unix:"), out, why);
     if (span_starts(s, "tcp:"))
         return parse_tcp(text + strlen("tcp:"), out, why);
-    return why_fail(why, ERR_MALFORMED, "begins with none of vsock:, unix:, tcp:", 0);
+    if (span_starts(s, "plain-tcp:"))
+        return addr_tcp(text + strlen("plain-tcp:"), out, why);
+    return why_fail(why, ERR_MALFORMED, "begins with none of vsock:, unix:, tcp:, plain-tcp:", 0);
 }
 
 enum nitroseal_status nitroseal_new(const char *address, struct nitroseal **out,

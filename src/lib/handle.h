@@ -45,8 +45,12 @@ enum nitroseal_status lib_fail(struct nitroseal_error **error, const struct lib_
 enum nitroseal_status lib_no_memory(struct nitroseal_error **error);
 enum nitroseal_status lib_invalid(struct nitroseal_error **error, const char *text,
                                   const char *detail);
+/* With credentials of its own a handle sends text only; `hint` may be NULL. */
+enum nitroseal_status lib_not_text(struct nitroseal_error **error, const char *hint);
 /* The answer is a failure of the service: its words. */
-enum nitroseal_status lib_problem(struct nitroseal_error **error, const struct client_reader *r);
+enum nitroseal_status lib_problem(struct nitroseal_error **error, const struct client_problem *p);
+/* What one of its codes stands for. */
+enum nitroseal_status lib_status_of(const struct client_problem *p);
 /* The answer is none to the question. */
 enum nitroseal_status lib_malformed(struct nitroseal_error **error, const char *detail);
 
@@ -66,6 +70,26 @@ void lib_call_end(struct lib_call *c);
 MUST_USE enum nitroseal_status lib_call_run(struct lib_call *c, enum err written);
 /* NITROSEAL_OK: there is a connection, and it looks alive. */
 MUST_USE enum nitroseal_status lib_call_connect(struct lib_call *c);
+
+/* How it can fail before there is an answer. `code`: unreachable, closed. */
+enum nitroseal_status lib_timed_out(struct lib_call *c);
+enum nitroseal_status lib_unreachable(struct lib_call *c, const char *code, const char *text,
+                                      const char *detail);
+enum nitroseal_status lib_not_http(struct lib_call *c, const char *detail);
+enum nitroseal_status lib_not_written(struct lib_call *c, enum err r);
+
+/* A buf's memory as the caller's, with a NUL behind. ERR_NOMEM. */
+MUST_USE enum err lib_hand_over(struct buf *b, unsigned char **data, size_t *len);
+/* Copies with a NUL; absent and empty stay NULL. ERR_NOMEM. */
+MUST_USE enum err lib_text(struct span s, char **out);
+MUST_USE enum err lib_decoded(struct json_str s, char **out);
+/* Members of an answer as results; *out is untouched on failure. */
+MUST_USE enum nitroseal_status lib_message(struct nitroseal_error **error,
+                                           const struct proto_answer *a,
+                                           struct nitroseal_message *out);
+MUST_USE enum nitroseal_status lib_opened(struct nitroseal_error **error,
+                                          const struct proto_answer *a,
+                                          struct nitroseal_bytes *out);
 
 /* The handle's own credentials, or NULL for those that the service holds. */
 const struct proto_credentials *lib_credentials(const struct nitroseal *ns,

@@ -1,155 +1,10 @@
-/* The library against a peer played here, on a Unix socket: what it sends, what it keeps, how it
+/* The library against a service played here, on a Unix socket: what it sends, what it keeps, how it
  * fails. Against the real service: e2e `library`. */
-#include <nitroseal.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "testing/t.h"
-
-enum { REQUESTS_MAX = 16, TIMEOUT_MS = 20000 };
-
-/* What the peer does with one request: reads it (or not), answers, and keeps or closes the
- * connection. */
-struct turn {
-    const char *answer;
-    bool unread, close, silent;
-};
-
-static struct peer {
-    int listener;
-    char path[64], address[80];
-    pthread_t thread;
-    struct turn turns[REQUESTS_MAX];
-    unsigned n_turns, n_done, n_connections;
-    struct buf requests[REQUESTS_MAX];
-    int stop[2];
-} peer;
-
-static bool wait_in(int fd)
-{
-    struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
-                           { .fd = peer.stop[0], .events = POLLIN } };
-
-    return poll(p, 2, TIMEOUT_MS) > 0 && !(p[1].revents);
-}
-
-/* Head and body, as far as the head tells. */
-static bool read_request(int fd, struct buf *out)
-{
-    static char piece[65536];
-    size_t want = SIZE_MAX;
-
-    while (out->len < want) {
-        if (!wait_in(fd))
-            return false;
-        ssize_t n = read(fd, piece, sizeof piece);
-        if (n <= 0 || buf_append(out, span_of(piece, (size_t)n)) != ERR_OK)
-            return false;
-        const uint8_t *end = memmem(out->ptr, out->len, "\r\n\r\n", 4);
-        if (!end)
-            continue;
-        const char *length = memmem(out->ptr, out->len, "content-length: ", 16);
-        want = (size_t)(end - out->ptr) + 4 + (length ? strtoul(length + 16, NULL, 10) : 0);
-    }
-    return true;
-}
-
-/* False: this connection is over. */
-static bool play(int fd)
-{
-    const struct turn *t = &peer.turns[peer.n_done];
-
-    if (peer.n_done == peer.n_turns)
-        return wait_in(fd) && false;
-    if (!t->unread && !read_request(fd, &peer.requests[peer.n_done]))
-        return false;
-    __atomic_add_fetch(&peer.n_done, 1, __ATOMIC_SEQ_CST);
-    if (t->silent) {
-        (void)wait_in(peer.stop[0]);
-        return false;
-    }
-    (void)!send(fd, t->answer, strlen(t->answer), MSG_NOSIGNAL);
-    if (t->unread) { /* as the service does: what comes is dropped, for a while */
-        (void)shutdown(fd, SHUT_WR);
-        static char piece[65536];
-        while (wait_in(fd) && read(fd, piece, sizeof piece) > 0) {
-        }
-    }
-    return !t->close && !t->unread;
-}
-
-static void *serve(void *arg)
-{
-    (void)arg;
-    while (wait_in(peer.listener)) {
-        int fd = accept(peer.listener, NULL, NULL);
-        __atomic_add_fetch(&peer.n_connections, 1, __ATOMIC_SEQ_CST);
-        while (play(fd)) {
-        }
-        close(fd);
-    }
-    return NULL;
-}
-
-static int make(void **state)
-{
-    (void)state;
-    struct sockaddr_un un = { .sun_family = AF_UNIX };
-
-    peer = (struct peer){ .path = "/tmp/ns-lib-XXXXXX" };
-    int unused = mkstemp(peer.path);
-    close(unused);
-    unlink(peer.path);
-    memcpy(un.sun_path, peer.path, strlen(peer.path));
-    snprintf(peer.address, sizeof peer.address, "unix:%s", peer.path);
-    peer.listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (bind(peer.listener, (struct sockaddr *)&un, sizeof un) != 0 ||
-        listen(peer.listener, 8) != 0 || pipe(peer.stop) != 0)
-        return -1;
-    for (size_t i = 0; i < REQUESTS_MAX; i++)
-        peer.requests[i] = BUF_INIT(64 << 20);
-    return pthread_create(&peer.thread, NULL, serve, NULL);
-}
-
-static int end(void **state)
-{
-    (void)state;
-    close(peer.stop[1]);
-    pthread_join(peer.thread, NULL);
-    close(peer.stop[0]);
-    close(peer.listener);
-    unlink(peer.path);
-    for (size_t i = 0; i < REQUESTS_MAX; i++)
-        buf_clear(&peer.requests[i]);
-    return 0;
-}
-
-static void turns(unsigned n, const struct turn *t)
-{
-    memcpy(peer.turns, t, n * sizeof *t);
-    peer.n_turns = n;
-}
-
-static struct nitroseal *handle(void)
-{
-    struct nitroseal *ns = NULL;
-    struct nitroseal_error *error = NULL;
-
-    assert_int_equal(nitroseal_new(peer.address, &ns, &error), NITROSEAL_OK);
-    assert_null(error);
-    return ns;
-}
-
-#define HEALTHY "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
-#define PROBLEM(status, length, json)                                                              \
-    "HTTP/1.1 " status "\r\ncontent-type: application/problem+json\r\ncontent-length: " length     \
-    "\r\n\r\n" json
+#include "lib/t_service.h"
 
 /* Asks for health, and says what came of it. */
 static void ask(struct nitroseal *ns, enum nitroseal_status want, const char *code,
@@ -170,13 +25,15 @@ static void ask(struct nitroseal *ns, enum nitroseal_status want, const char *co
 static void keeps(void **state)
 {
     (void)state;
-    const struct turn t[] = { { .answer = HEALTHY }, { .answer = HEALTHY }, { .answer = HEALTHY } };
-    struct nitroseal *ns = handle();
+    const struct t_turn t[] = { { .answer = HEALTHY },
+                                { .answer = HEALTHY },
+                                { .answer = HEALTHY } };
+    struct nitroseal *ns = t_service_handle();
 
-    turns(3, t);
+    t_service_turns(3, t);
     for (int i = 0; i < 3; i++)
         ask(ns, NITROSEAL_OK, NULL, NULL);
-    assert_int_equal(peer.n_connections, 1);
+    assert_int_equal(t_service.n_connections, 1);
     nitroseal_free(ns);
 }
 
@@ -185,20 +42,20 @@ static void keeps(void **state)
 static void reconnects(void **state)
 {
     (void)state;
-    const struct turn t[] = {
+    const struct t_turn t[] = {
         { .answer = HEALTHY, .close = true },
         { .answer = HEALTHY HEALTHY },
         { .answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" },
         { .answer = HEALTHY }
     };
-    struct nitroseal *ns = handle();
+    struct nitroseal *ns = t_service_handle();
 
-    turns(4, t);
+    t_service_turns(4, t);
     ask(ns, NITROSEAL_OK, NULL, NULL);
     usleep(100000);
     for (int i = 0; i < 3; i++)
         ask(ns, NITROSEAL_OK, NULL, NULL);
-    assert_int_equal(peer.n_connections, 4);
+    assert_int_equal(t_service.n_connections, 4);
     nitroseal_free(ns);
 }
 
@@ -207,45 +64,45 @@ static void reconnects(void **state)
 static void repeats_once(void **state)
 {
     (void)state;
-    const struct turn t[] = {
+    const struct t_turn t[] = {
         { .answer = HEALTHY },           { .answer = "", .close = true },
         { .answer = HEALTHY },           { .answer = "", .close = true },
         { .answer = "", .close = true }, { .answer = "HTTP/1.1 2", .close = true },
         { .answer = HEALTHY },           { .answer = "HTTP/1.1 2", .close = true }
     };
-    struct nitroseal *ns = handle();
+    struct nitroseal *ns = t_service_handle();
 
-    turns(8, t);
+    t_service_turns(8, t);
     ask(ns, NITROSEAL_OK, NULL, NULL);
     ask(ns, NITROSEAL_OK, NULL, NULL); /* turns 1 and 2 */
-    t_assert_span(buf_view(&peer.requests[1]), buf_view(&peer.requests[2]));
-    assert_int_equal(peer.n_connections, 2);
+    t_assert_span(buf_view(&t_service.requests[1]), buf_view(&t_service.requests[2]));
+    assert_int_equal(t_service.n_connections, 2);
     ask(ns, NITROSEAL_UNREACHABLE, "closed", "closed without an answer"); /* 3 and 4 */
-    assert_int_equal(__atomic_load_n(&peer.n_done, __ATOMIC_SEQ_CST), 5);
+    assert_int_equal(__atomic_load_n(&t_service.n_done, __ATOMIC_SEQ_CST), 5);
     ask(ns, NITROSEAL_UNREACHABLE, "closed",
         "closed in the middle of the answer"); /* 5, not again */
     ask(ns, NITROSEAL_OK, NULL, NULL);
     ask(ns, NITROSEAL_UNREACHABLE, "closed",
         "closed in the middle of the answer"); /* 7, though kept */
-    assert_int_equal(__atomic_load_n(&peer.n_done, __ATOMIC_SEQ_CST), 8);
+    assert_int_equal(__atomic_load_n(&t_service.n_done, __ATOMIC_SEQ_CST), 8);
     nitroseal_free(ns);
 }
 
 static void refused_early(void **state)
 {
     (void)state;
-    const struct turn t[] = {
+    const struct t_turn t[] = {
         { .answer = PROBLEM("413 Content Too Large", "57",
                             "{\"code\":\"too_large\",\"title\":\"Request is too large\",\"x\":0}"),
           .unread = true },
         { .answer = HEALTHY }
     };
-    struct nitroseal *ns = handle();
+    struct nitroseal *ns = t_service_handle();
     struct nitroseal_error *error = NULL;
     struct nitroseal_sealed out = { .encrypted_len = 7 };
     char *large = calloc(1, 8 << 20);
 
-    turns(2, t);
+    t_service_turns(2, t);
     assert_int_equal(nitroseal_encrypt(ns, large, 8 << 20, &out, 0, &error), NITROSEAL_FAILED);
     assert_string_equal(error->code, "too_large");
     assert_string_equal(error->text, "Request is too large");
@@ -254,7 +111,7 @@ static void refused_early(void **state)
     assert_int_equal(out.encrypted_len, 7);
     nitroseal_error_free(error);
     ask(ns, NITROSEAL_OK, NULL, NULL);
-    assert_int_equal(peer.n_connections, 2);
+    assert_int_equal(t_service.n_connections, 2);
     free(large);
     nitroseal_free(ns);
 }
@@ -262,11 +119,11 @@ static void refused_early(void **state)
 static void late(void **state)
 {
     (void)state;
-    const struct turn t[] = { { .silent = true } };
-    struct nitroseal *ns = handle();
+    const struct t_turn t[] = { { .silent = true } };
+    struct nitroseal *ns = t_service_handle();
     struct nitroseal_error *error = NULL;
 
-    turns(1, t);
+    t_service_turns(1, t);
     assert_int_equal(nitroseal_health(ns, 100, &error), NITROSEAL_TIMEOUT);
     assert_string_equal(error->code, "timeout");
     assert_int_equal(nitroseal_exit_status(error->status), 3);
@@ -292,14 +149,14 @@ static void unreachable(void **state)
 static void other_protocols(void **state)
 {
     (void)state;
-    const struct turn t[] = {
+    const struct t_turn t[] = {
         { .answer = "{\"error\":\"what?\"}", .close = true },
         { .answer = "HTTP/1.1 502 x\r\ncontent-type: text/html\r\ncontent-length: 1\r\n\r\nx" },
         { .answer = "HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n" },
     };
-    struct nitroseal *ns = handle();
+    struct nitroseal *ns = t_service_handle();
 
-    turns(3, t);
+    t_service_turns(3, t);
     ask(ns, NITROSEAL_FAILED, "not_http", "not an HTTP answer");
     ask(ns, NITROSEAL_FAILED, "http_status", "HTTP status 502");
     ask(ns, NITROSEAL_BUSY, "http_status", "HTTP status 503");
@@ -331,8 +188,8 @@ static void statuses(void **state)
     };
     enum { N = sizeof rows / sizeof rows[0] };
     static char texts[N][512];
-    struct turn t[N];
-    struct nitroseal *ns = handle();
+    struct t_turn t[N];
+    struct nitroseal *ns = t_service_handle();
 
     for (size_t i = 0; i < N; i++) {
         char json[256];
@@ -342,9 +199,9 @@ static void statuses(void **state)
                  "HTTP/1.1 503 x\r\nretry-after: 3\r\ncontent-type: "
                  "application/problem+json\r\ncontent-length: %zu\r\n\r\n%s",
                  strlen(json), json);
-        t[i] = (struct turn){ .answer = texts[i] };
+        t[i] = (struct t_turn){ .answer = texts[i] };
     }
-    turns(N, t);
+    t_service_turns(N, t);
     for (size_t i = 0; i < N; i++) {
         struct nitroseal_error *error = NULL;
         assert_int_equal(nitroseal_health(ns, 5000, &error), rows[i].want);
@@ -363,7 +220,7 @@ static void statuses(void **state)
 static void own_credentials(void **state)
 {
     (void)state;
-    const struct turn t[] = {
+    const struct t_turn t[] = {
         { .answer = "HTTP/1.1 200 OK\r\ncontent-length: "
                     "164\r\n\r\n{\"encrypted\":\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nw==\","
                     "\"signature\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"ciphertext_"
@@ -373,19 +230,19 @@ static void own_credentials(void **state)
         { .answer = "HTTP/1.1 200 OK\r\ncontent-length: "
                     "42\r\n\r\n{\"decrypted\":\"ab\",\"signature_valid\":false}" },
     };
-    struct nitroseal *ns = handle();
+    struct nitroseal *ns = t_service_handle();
     struct nitroseal_error *error = NULL;
     struct nitroseal_sealed sealed;
     struct nitroseal_bytes text = { .len = 99 };
 
-    turns(3, t);
+    t_service_turns(3, t);
     assert_int_equal(nitroseal_set_credentials(ns, "AKID", "secret", NULL, NULL), NITROSEAL_OK);
     assert_int_equal(nitroseal_encrypt(ns, "\xff", 1, &sealed, 0, &error), NITROSEAL_NOT_TEXT);
     assert_string_equal(error->code, "not_text");
     nitroseal_error_free(error);
     assert_int_equal(nitroseal_encrypt(ns, "ab", 2, &sealed, 0, &error), NITROSEAL_OK);
-    assert_non_null(
-        memmem(peer.requests[0].ptr, peer.requests[0].len, "\"secret_access_key\":\"secret\"", 28));
+    assert_non_null(memmem(t_service.requests[0].ptr, t_service.requests[0].len,
+                           "\"secret_access_key\":\"secret\"", 28));
     assert_int_equal(sealed.encrypted_len, 28);
     assert_memory_equal(sealed.ciphertext_blob, "blob", 5); /* with the NUL behind it */
     assert_string_equal(sealed.key_id, "arn");
@@ -408,7 +265,7 @@ static void own_credentials(void **state)
 static void arguments(void **state)
 {
     (void)state;
-    struct nitroseal *ns = handle();
+    struct nitroseal *ns = t_service_handle();
     struct nitroseal_error *error = NULL;
     struct nitroseal_bytes b;
     struct nitroseal_sealed sealed = { .encrypted_len = 0 };
@@ -452,7 +309,7 @@ static void arguments(void **state)
     assert_int_equal(nitroseal_set_credentials(ns, "id", longest, "", NULL), NITROSEAL_OK);
     assert_int_equal(nitroseal_set_credentials(ns, NULL, NULL, NULL, NULL), NITROSEAL_OK);
     assert_int_equal(nitroseal_set_timeout(ns, 3600000, NULL), NITROSEAL_OK);
-    assert_int_equal(peer.n_connections, 0);
+    assert_int_equal(t_service.n_connections, 0);
     nitroseal_error_free(NULL);
     nitroseal_free(NULL);
     nitroseal_free(ns);
@@ -469,26 +326,26 @@ static void *many(void *arg)
 static void threads_take_turns(void **state)
 {
     (void)state;
-    struct turn t[REQUESTS_MAX];
-    struct nitroseal *ns = handle();
+    struct t_turn t[T_REQUESTS_MAX];
+    struct nitroseal *ns = t_service_handle();
     pthread_t threads[4];
     void *bad;
 
-    for (size_t i = 0; i < REQUESTS_MAX; i++)
-        t[i] = (struct turn){ .answer = HEALTHY };
-    turns(REQUESTS_MAX, t);
+    for (size_t i = 0; i < T_REQUESTS_MAX; i++)
+        t[i] = (struct t_turn){ .answer = HEALTHY };
+    t_service_turns(T_REQUESTS_MAX, t);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, many, ns), 0);
     for (size_t i = 0; i < 4; i++) {
         pthread_join(threads[i], &bad);
         assert_null(bad);
     }
-    assert_int_equal(peer.n_connections, 1);
-    assert_int_equal(peer.n_done, REQUESTS_MAX);
+    assert_int_equal(t_service.n_connections, 1);
+    assert_int_equal(t_service.n_done, T_REQUESTS_MAX);
     nitroseal_free(ns);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, make, end)
+#define T(f) cmocka_unit_test_setup_teardown(f, t_service_make, t_service_end)
 
 int main(void)
 {

@@ -46,8 +46,9 @@ static const struct row {
       ERR_UNSUPPORTED },
     { "no port of tcp", "tcp:127.0.0.1", NULL, NULL, "no port", ERR_MALFORMED },
     { "another scheme", "http://127.0.0.1", NULL, NULL,
-      "begins with none of vsock:, unix:, tcp:", ERR_MALFORMED },
-    { "empty", "", NULL, NULL, "begins with none of vsock:, unix:, tcp:", ERR_MALFORMED },
+      "begins with none of vsock:, unix:, tcp:, plain-tcp:", ERR_MALFORMED },
+    { "empty", "", NULL, NULL,
+      "begins with none of vsock:, unix:, tcp:, plain-tcp:", ERR_MALFORMED },
 };
 
 static void parse_row(void **state)

@@ -27,7 +27,7 @@ def install():
         for n in names:
             if "nitroseal" in n and not os.path.islink(os.path.join(folder, n)) or n in ("libnitroseal.so", "libnitroseal.so.1"):
                 found[n] = os.path.join(folder, n)
-    for name, where in (("nitroseal.h", "/include/"), ("libnitroseal.so", "/lib"), ("libnitroseal.so.1", "/lib"), ("libnitroseal.so.1.0.0", "/lib"),
+    for name, where in (("nitroseal.h", "/include/"), ("libnitroseal.so", "/lib"), ("libnitroseal.so.1", "/lib"), ("libnitroseal.so.1.1.0", "/lib"),
                         ("libnitroseal.a", "/lib"), ("libnitroseal.pc", "/pkgconfig/")):
         check(where in found.get(name, ""), f"installed: {name}", sorted(found))
     if shutil.which("scdoc"):
@@ -51,22 +51,27 @@ def names_of(nm, pattern):
 
 def symbols(found):
     with open(os.path.join(lib.ROOT, "src", "lib", "nitroseal.map")) as f:
-        wanted = sorted(re.findall(r"^    (nitroseal_\w+);", f.read(), re.M))
+        nodes = re.findall(r"^(NITROSEAL_[\d.]+) \{(.*?)^\}(?: (NITROSEAL_[\d.]+))?;", f.read(), re.M | re.S)
+    versions = {name: node for node, names, _ in nodes for name in re.findall(r"^    (nitroseal_\w+);", names, re.M)}
+    wanted = sorted(versions)
+    check([(n, before) for n, _, before in nodes] == [("NITROSEAL_1.0", ""), ("NITROSEAL_1.1", "NITROSEAL_1.0")], "each release's calls in a node after the one before", nodes)
+    first = [n for n in wanted if versions[n] == "NITROSEAL_1.0"]
+    check(len(first) == 19, "what the first release had is where it was", first)
     with open(found["nitroseal.h"]) as f:
         declared = sorted(set(re.findall(r"^(?:NITROSEAL_API .*?|)\b(nitroseal_\w+)\(", re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S), re.M)))
     check(declared == wanted and len(wanted) > 10, "the header declares what the version script lists", declared, wanted)
-    dynamic = command("nm", "-D", "--defined-only", found["libnitroseal.so.1.0.0"]).stdout
-    check(names_of(dynamic, r"^\S+ T (\S+)$") == [n + "@@NITROSEAL_1.0" for n in wanted], "exported: exactly these, with their version", dynamic)
-    rest = [l for l in dynamic.splitlines() if " T " not in l and not l.endswith(" A NITROSEAL_1.0")]
+    dynamic = command("nm", "-D", "--defined-only", found["libnitroseal.so.1.1.0"]).stdout
+    check(names_of(dynamic, r"^\S+ T (\S+)$") == [f"{n}@@{versions[n]}" for n in wanted], "exported: exactly these, with their version", dynamic)
+    rest = [l for l in dynamic.splitlines() if " T " not in l and not re.search(r" A NITROSEAL_1\.[01]$", l)]
     check(not rest, "and nothing else", rest)
     archive = command("nm", "-g", "--defined-only", found["libnitroseal.a"]).stdout
     check(names_of(archive, r"^\S+ (?!T nitroseal_)\S (\S+)$") == [] and names_of(archive, r"^\S+ T (\S+)$") == wanted, "the archive has no other names either", archive)
-    head = command("readelf", "-dW", found["libnitroseal.so.1.0.0"]).stdout
+    head = command("readelf", "-dW", found["libnitroseal.so.1.1.0"]).stdout
     needed = re.findall(r"NEEDED.*\[(.*)\]", head)
     check(re.search(r"SONAME.*\[libnitroseal\.so\.1\]", head) and all(re.match(r"(libc|ld-linux.*|libpthread)\.so", n) for n in needed), "its name, and it needs the C library only", needed)
     writable = []
-    sections = dict(re.findall(r"^\s*\[\s*(\d+)\]\s+(\.\S+)", command("readelf", "-SW", found["libnitroseal.so.1.0.0"]).stdout, re.M))
-    built = os.path.join(lib.BUILD, "src", "lib", "libnitroseal.so.1.0.0")
+    sections = dict(re.findall(r"^\s*\[\s*(\d+)\]\s+(\.\S+)", command("readelf", "-SW", found["libnitroseal.so.1.1.0"]).stdout, re.M))
+    built = os.path.join(lib.BUILD, "src", "lib", "libnitroseal.so.1.1.0")
     for line in command("readelf", "-sW", built).stdout.splitlines():
         cells = line.split()
         if len(cells) > 7 and cells[3] == "OBJECT" and sections.get(cells[6]) in (".data", ".bss"):
@@ -132,6 +137,9 @@ def examples(work, found):
     check(p.returncode == 0 and "decrypted: held credentials" in p.stdout, "seal by a path, with the service's credentials", p)
     p = run("threads", where, 8, 25)
     check(p.returncode == 0 and p.stdout == "200 of 200 round trips\n", "8 threads on one handle", p)
+    p = run("batch", where, "eins", "zwei", "", "Grüße, 你好")
+    check(p.returncode == 0 and p.stdout == "eins\nzwei\n\nGrüße, 你好\n", "batch: each comes back in its place", p)
+    message_example(work, run, where)
     p = subprocess.run([os.path.join(work, "attest"), where], capture_output=True, env=env, timeout=60)
     nonce = re.search(rb"nonce ([0-9a-f]{64})", p.stderr)[1].decode()
     document = os.path.join(work, "document.bin")
@@ -141,6 +149,29 @@ def examples(work, found):
     status, out, err = lib.run("nitroseal", "attest", "--document", document, "--nonce", nonce, "--pcr", f"0={pcr0}", env=stack.cli_env())
     check(p.returncode == 0 and status == 0, "the document verifies, with its nonce", p.stderr, status, err)
     return env
+
+
+def message_example(work, run, where):
+    """A file there and back; one that was altered or cut leaves nothing, and KMS's words come out."""
+    plain, sealed, back = (os.path.join(work, n) for n in ("plain", "sealed", "back"))
+    data = os.urandom(3_000_001)
+    with open(plain, "wb") as f:
+        f.write(data)
+    p = run("message", where, "encrypt", plain, sealed)
+    q = run("message", where, "decrypt", sealed, back)
+    check(p.returncode == q.returncode == 0 and open(back, "rb").read() == data, "message: a file there and back", p, q)
+    status, out, err = lib.run("nitroseal", "decrypt", "--no-credentials", "--require-context", "purpose=example", "-i", sealed, "-o", back + "2", env=stack.cli_env())
+    check(status == 0 and open(back + "2", "rb").read() == data, "which the command line opens, too", status, err)
+    whole = open(sealed, "rb").read()
+    for title, bytes_, code in (("its last byte altered", whole[:-1] + bytes([whole[-1] ^ 1]), "message_not_authentic"), ("cut", whole[:-1], "message_malformed"),
+                                ("a byte in the middle altered", whole[:2_000_000] + bytes([whole[2_000_000] ^ 1]) + whole[2_000_001:], "message_not_authentic")):
+        with open(sealed, "wb") as f:
+            f.write(bytes_)
+        os.unlink(back) if os.path.exists(back) else None
+        p = run("message", where, "decrypt", sealed, back)
+        check(p.returncode != 0 and code in p.stderr and not os.path.exists(back) and not os.path.exists(back + ".part"), f"message: {title}: {code}, and no file", p)
+    p = run("message", where, "decrypt", plain, back)
+    check(p.returncode == 1 and "message_unsupported" in p.stderr and not os.path.exists(back), "message: no message at all", p)
 
 
 # --- the library itself --------------------------------------------------------------------------------------------
@@ -157,9 +188,40 @@ class Sealed(ctypes.Structure):
                 ("ciphertext_blob_len", ctypes.c_size_t), ("signature", ctypes.c_ubyte * 32), ("key_id", ctypes.c_char_p), ("request_id", ctypes.c_char_p)]
 
 
+class Message(ctypes.Structure):
+    _fields_ = [(n, ctypes.c_char_p) for n in ("encrypted", "signature", "ciphertext_blob", "key_id", "request_id")]
+
+
+class Item(ctypes.Structure):
+    _fields_ = [("operation", ctypes.c_int), ("text", ctypes.c_char_p), ("len", ctypes.c_size_t)] + [(n, ctypes.c_char_p) for n in ("encrypted", "signature", "ciphertext_blob")]
+
+
+class Pair(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_char_p)]
+
+
+READ = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+WAIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+WRITE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class Stream(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("context", ctypes.POINTER(Pair)), ("n_context", ctypes.c_size_t), ("suite", ctypes.c_char_p), ("key_id", ctypes.c_char_p),
+                ("frame_length", ctypes.c_ulong), ("required", ctypes.POINTER(Pair)), ("n_required", ctypes.c_size_t), ("read", READ), ("wait_fd", WAIT),
+                ("has_length", ctypes.c_int), ("length", ctypes.c_ulong), ("write", WRITE), ("arg", ctypes.c_void_p), ("stop_fd", ctypes.c_int)]
+
+
+class Streamed(ctypes.Structure):
+    _fields_ = [("bytes_in", ctypes.c_ulong), ("bytes_out", ctypes.c_ulong)] + [(n, ctypes.c_char_p) for n in ("suite", "key_id", "request_id")]
+
+
 class Error(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("http_status", ctypes.c_int), ("retry_after_s", ctypes.c_int)] + [
         (n, ctypes.c_char_p) for n in ("code", "text", "detail", "hint", "kms_type", "kms_message", "kms_request_id", "request_id")]
+
+
+class Result(ctypes.Structure):
+    _fields_ = [("status", ctypes.c_int), ("message", Message), ("text", Bytes), ("error", ctypes.POINTER(Error))]
 
 
 class Handle:
@@ -175,6 +237,26 @@ class Handle:
         self.error = {n: getattr(e[0], n) for n, _ in Error._fields_} if e else None
         self.so.nitroseal_error_free(e)
         return (status, self.error["code"].decode() if self.error else None)
+
+    def batch(self, *items):
+        results = (Result * max(len(items), 1))()
+        return self.call("batch", (Item * max(len(items), 1))(*items), ctypes.c_size_t(len(items)), results, ctypes.c_long(0)), results
+
+    def stream(self, op, source, sink=None, ms=0, **more):
+        """`source` gives bytes; `sink` takes them. Status, what came out, and what is said of it."""
+        out, done = bytearray(), Streamed()
+
+        def read(_, into, room):
+            data = source(room)
+            ctypes.memmove(into, data, len(data))
+            return len(data)
+
+        def write(_, data, n):
+            out.extend(ctypes.string_at(data, n))
+            return sink(out) if sink else 0
+
+        s = Stream(size=ctypes.sizeof(Stream), read=READ(read), write=WRITE(write), **more)
+        return self.call(op + "_stream", ctypes.byref(s), ctypes.byref(done), ctypes.c_long(ms)), bytes(out), done
 
     def health(self, ms=0):
         return self.call("health", ctypes.c_long(ms))
@@ -207,9 +289,78 @@ def calls(so):
     check(h.call("attest", nonce, ctypes.c_size_t(512), ctypes.byref(back), ctypes.c_long(0)) == (0, None) and nonce in back.value(), "attest with 512 bytes of nonce", h.error)
     expired = h.call("put_credentials", stack.app.id.encode(), stack.app.secret.encode(), None, b"2020-01-01T00:00:00Z", ctypes.c_long(0))
     check(expired == (1, "invalid_credentials"), "credentials that have ended are not taken", h.error)
+    batches(so, h)
+    streams(so, h)
     restarts(h)
     h.free()
     return Handle(so, "unix:" + os.path.join(stack.v, "none")).health()
+
+
+def batches(so, h):
+    texts = [f"text {i}".encode() for i in range(1000)]
+    got, sealed = h.batch(*(Item(operation=1, text=t, len=len(t)) for t in texts))
+    check(got == (0, None) and {r.status for r in sealed} == {0} and len({r.message.encrypted for r in sealed}) == 1000, "a batch of 1,000 is encrypted", got, h.error)
+    items = [Item(operation=2, encrypted=r.message.encrypted, signature=r.message.signature, ciphertext_blob=r.message.ciphertext_blob) for r in sealed]
+    items[7].signature = items[8].signature
+    items[9].encrypted = b"AAAA"
+    items[10].ciphertext_blob = base64.b64encode(b"nothing that KMS knows")
+    got, back = h.batch(*items)
+    bad = {i: (r.status, r.error[0].code.decode()) for i, r in enumerate(back) if r.status}
+    check(got == (0, None) and bad == {7: (5, "signature_invalid"), 9: (1, "encrypted_too_short"), 10: (4, "kms_refused")}, "three of them fail, each in its way", bad, got)
+    check(back[10].error[0].kms_type and all(r.text.value() == t for i, (r, t) in enumerate(zip(back, texts)) if i not in bad), "KMS's words are there, and 997 texts in their places")
+    check(not any(back[i].text.data or back[i].message.encrypted for i in bad), "and nothing where one failed")
+    for r in (sealed, back):
+        so.nitroseal_results_clear(r, ctypes.c_size_t(1000))
+    check(h.batch(*items[:1] * 1001)[0] == (2, "invalid_argument") and h.batch()[0] == (2, "invalid_argument"), "1,001 or none: refused here")
+
+
+def streams(so, h):
+    size, piece = 40_000_000, os.urandom(65536)
+    left = [size]
+
+    def source(room):
+        n = min(room, left[0], len(piece))
+        left[0] -= n
+        return piece[:n]
+
+    context = (Pair * 2)(Pair(b"tenant", "Grüße = 你好".encode()), Pair(b"a", b""))
+    got, message, done = h.stream("encrypt", source, context=context, n_context=2, suite=b"0x0478")
+    check(got == (0, None) and done.bytes_in == size and done.bytes_out == len(message) and done.suite == b"0x0478" and done.key_id == stack.arn.encode() and done.request_id,
+          "40 MB in pieces are sealed", got, h.error)
+    so.nitroseal_streamed_clear(ctypes.byref(done))
+    give = lambda data: lambda room, at=[0]: (data[at[0]:at[0] + room], at.__setitem__(0, at[0] + room))[0]
+    got, plain, done = h.stream("decrypt", give(message), required=context, n_required=2, has_length=1, length=len(message))
+    check(got == (0, None) and len(plain) == size and plain[:65536] == piece and plain[-1:] == piece[(size - 1) % 65536:][:1], "and opened, with what they are bound to", got, h.error)
+    other = (Pair * 1)(Pair(b"tenant", b"another"))
+    got, again, done = h.stream("rewrap", give(message), context=other, n_context=1)
+    check(got == (0, None) and h.stream("decrypt", give(again), required=other, n_required=1)[1] == plain, "sealed anew in another context", got, h.error)
+    check(h.stream("decrypt", give(again), required=context, n_required=1)[0:2] == ((5, "context_mismatch"), b""), "in which alone it opens", h.error)
+    got, part, done = h.stream("decrypt", give(message[:-1] + bytes([message[-1] ^ 1])))
+    check(got == (5, "message_not_authentic") and 0 < len(part) < size and done.bytes_in == 0, "altered at its last byte: a part came, and the verdict is no", got, len(part))
+    got, part, done = h.stream("decrypt", give(message[:len(message) // 2]))
+    check(got[0] != 0 and got[1] == "message_malformed" and len(part) < size, "half of it", got)
+    got, part, done = h.stream("decrypt", give(message), sink=lambda out: len(out) > 1_000_000)
+    check(got == (20, "stopped") and 1_000_000 < len(part) < 3_000_000, "a sink that takes no more", got, len(part))
+    left[0] = 1 << 60  # no end: what holds the source back is the sink
+    asked, given = [0], [0]
+
+    def count(room):
+        given[0] += room
+        return piece[:room]
+
+    def slow(out):
+        asked[0] += 1
+        time.sleep(0.05)
+        return asked[0] > 20
+
+    got, part, done = h.stream("encrypt", count, sink=slow, suite=b"0x0478")
+    check(got == (20, "stopped") and given[0] < len(part) + 8_000_000, "a slow sink holds the source back", got, given[0], len(part))
+    stack.service.signal(19)
+    start = time.monotonic()
+    got, part, done = h.stream("encrypt", give(b"x" * 1000), ms=400)
+    stack.service.signal(18)
+    check(got == (16, "timeout") and 0.3 < time.monotonic() - start < 5 and not part, "nobody answers: time is over", got)
+    check(h.health() == (0, None), "and the handle goes on", h.error)
 
 
 def restarts(h):
@@ -292,7 +443,7 @@ if lib.failed():
     lib.plan()
 stack = lib.Stack().start()
 the_run = examples(the_work, the_files)
-the_so = ctypes.CDLL(the_files["libnitroseal.so.1.0.0"])
+the_so = ctypes.CDLL(the_files["libnitroseal.so.1.1.0"])
 check(calls(the_so) == (3, "unreachable"), "a path where nobody listens")
 over_tcp(the_so)
 through_gateway(the_so, the_work, the_run)

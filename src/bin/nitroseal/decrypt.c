@@ -168,7 +168,7 @@ static int run_input(const struct options *o, const struct cli_enclave *e, struc
     bool armored = false, is_text = false;
     struct triple t;
 
-    int status = message_run_new(o, e, STREAM_DECRYPT, &run, f);
+    int status = message_run_new(o, e, MESSAGE_DECRYPT, &run, f);
     if (status != CLI_OK)
         return status;
     if (message_is_folder(path))

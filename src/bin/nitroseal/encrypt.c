@@ -143,7 +143,7 @@ static int run_message(const struct options *o, const struct cli_enclave *e, str
     AUTO(input_close) struct input in = INPUT_CLOSED;
     const char *path = option_text(o, "input");
 
-    int status = message_run_new(o, e, STREAM_ENCRYPT, &run, f);
+    int status = message_run_new(o, e, MESSAGE_ENCRYPT, &run, f);
     if (status != CLI_OK)
         return status;
     if (message_is_folder(path))

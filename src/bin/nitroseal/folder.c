@@ -127,13 +127,13 @@ static int too_long(const char *name, struct cli_fault *f)
 static int make_paths(const struct folder *d, const char *name, struct paths *p,
                       struct cli_fault *f)
 {
-    const char *suffix = d->run->request.op == STREAM_ENCRYPT ? MESSAGE_SUFFIX : "";
+    const char *suffix = d->run->op == MESSAGE_ENCRYPT ? MESSAGE_SUFFIX : "";
     size_t keep = strlen(name), cut = sizeof MESSAGE_SUFFIX - 1;
 
     int n = snprintf(p->in, sizeof p->in, "%s/%s", d->from, name);
     if (n < 0 || (size_t)n >= sizeof p->in)
         return too_long(name, f);
-    if (d->run->request.op == STREAM_DECRYPT) {
+    if (d->run->op == MESSAGE_DECRYPT) {
         if (keep <= cut || strcmp(name + keep - cut, MESSAGE_SUFFIX) != 0)
             return cli_fault_set(f, CLI_FILE, _("%s: its name does not end in %s"), p->in,
                                  MESSAGE_SUFFIX);
@@ -152,7 +152,7 @@ static int convert(struct folder *d, const struct entry *e, struct paths *p,
     int status = make_paths(d, e->name, p, f);
     if (status == CLI_OK)
         status = input_open_file(p->in, &in, f);
-    if (status == CLI_OK && d->run->request.op != STREAM_ENCRYPT)
+    if (status == CLI_OK && d->run->op != MESSAGE_ENCRYPT)
         status = message_look(&in, &armored, &is_text, f);
     if (status == CLI_OK && is_text)
         status = cli_fault_set(f, CLI_FILE, _("%s: not a message of the Encryption SDK"), p->in);

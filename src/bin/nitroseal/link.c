@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "base/base64.h"
+#include "base/rfc3339.h"
 #include "io/sys.h"
 
 enum {
@@ -38,15 +39,30 @@ static bool speaks_http(int fd, uint64_t deadline_ns)
     return span_starts(buf_view(&got), start);
 }
 
-static int open_handle(const struct cli_enclave *e, struct cli_link *l, struct cli_fault *f)
+/* As the library takes it. The user has named the gateway's address, on whatever network. */
+static void address_write(const struct addr *at, char out[static ADDRESS_MAX_BYTES])
 {
-    const char *folder = e->at.kind == ADDR_VSOCK_UNIX ? e->at.path : NULL;
+    const char *folder = at->kind == ADDR_VSOCK_UNIX ? at->path : NULL;
+    char tcp[ADDR_TEXT_BYTES];
+
+    if (at->kind == ADDR_UNIX) {
+        snprintf(out, ADDRESS_MAX_BYTES, "unix:%s", at->path);
+    } else if (at->kind == ADDR_TCP) {
+        addr_text(at, tcp, sizeof tcp);
+        snprintf(out, ADDRESS_MAX_BYTES, "plain-tcp:%s", tcp);
+    } else {
+        snprintf(out, ADDRESS_MAX_BYTES, "vsock:%u:%u@%s%s", at->cid, at->port,
+                 folder ? "unix:" : "kernel", folder ? folder : "");
+    }
+}
+
+int cli_handle_new(const struct cli_enclave *e, struct nitroseal **out, struct cli_fault *f)
+{
     struct nitroseal_error *error = NULL;
     char address[ADDRESS_MAX_BYTES];
 
-    snprintf(address, sizeof address, "vsock:%u:%u@%s%s", e->at.cid, e->at.port,
-             folder ? "unix:" : "kernel", folder ? folder : "");
-    if (nitroseal_new(address, &l->ns, &error) == NITROSEAL_OK)
+    address_write(&e->at, address);
+    if (nitroseal_new(address, out, &error) == NITROSEAL_OK)
         return CLI_OK;
     int status = cli_fault_set(f, CLI_FAILED, "%s", error->text);
     nitroseal_error_free(error);
@@ -64,7 +80,7 @@ static int link_open(const struct cli_enclave *e, struct cli_link *l, struct cli
     if (r != ERR_OK)
         return cli_unreachable(e, r, &why, f);
     l->is_seed = !speaks_http(fd, e->deadline_ns);
-    return l->is_seed ? CLI_OK : open_handle(e, l, f);
+    return l->is_seed ? CLI_OK : cli_handle_new(e, &l->ns, f);
 }
 
 /* --- faults --- */
@@ -89,11 +105,9 @@ static int broken(const struct cli_enclave *e, const struct nitroseal_error *err
     return cli_unreachable(e, ERR_IO, &why, f);
 }
 
-/* The library's error as ours; what the service said stays in the exchange. */
-static int failed(const struct cli_enclave *e, struct nitroseal_error *error,
-                  struct cli_exchange *x, struct cli_fault *f)
+int cli_library_failed(const struct cli_enclave *e, const struct nitroseal_error *error,
+                       struct proto_answer *a, struct cli_fault *f)
 {
-    x->error = error;
     if (error->http_status == 0 &&
         (error->status == NITROSEAL_UNREACHABLE || error->status == NITROSEAL_TIMEOUT))
         return broken(e, error, f);
@@ -103,7 +117,7 @@ static int failed(const struct cli_enclave *e, struct nitroseal_error *error,
         return cli_fault_set(f, nitroseal_exit_status(error->status),
                              _("the answer is not of the HTTP API: %s"),
                              error->detail ? error->detail : error->text);
-    x->answer = (struct proto_answer){
+    *a = (struct proto_answer){
         .error = text_of(error->text),
         .error_code = text_of(error->code),
         .detail = text_of(error->detail),
@@ -113,7 +127,15 @@ static int failed(const struct cli_enclave *e, struct nitroseal_error *error,
         .kms_request_id = text_of(error->kms_request_id),
         .request_id = text_of(error->request_id),
     };
-    return cli_refused(&x->answer, f);
+    return cli_refused(a, f);
+}
+
+/* What the service said stays in the exchange. */
+static int failed(const struct cli_enclave *e, struct nitroseal_error *error,
+                  struct cli_exchange *x, struct cli_fault *f)
+{
+    x->error = error;
+    return cli_library_failed(e, error, &x->answer, f);
 }
 
 /* --- requests --- */
@@ -125,26 +147,50 @@ static long left_ms(const struct cli_enclave *e)
     return now < e->deadline_ns ? (long)((e->deadline_ns - now) / NS_PER_MS) + 1 : 1;
 }
 
+/* Id, secret and token, each with a NUL; what does not fit is NULL. */
+struct texts {
+    struct buf room[3];
+    const char *text[3];
+};
+
+static void texts_clear(struct texts *t)
+{
+    for (size_t i = 0; i < 3; i++)
+        buf_clear(&t->room[i]);
+}
+
+static void texts_make(struct texts *t, const struct proto_credentials *c)
+{
+    const struct span in[3] = { c->access_key_id, c->secret_access_key, c->session_token };
+
+    for (size_t i = 0; i < 3; i++) {
+        t->room[i] = BUF_INIT(CREDENTIAL_MAX_BYTES + 1);
+        t->text[i] = buf_append(&t->room[i], in[i]) == ERR_OK ? buf_cstr(&t->room[i]) : NULL;
+    }
+}
+
 static enum nitroseal_status set_credentials(struct cli_link *l, const struct proto_credentials *c,
                                              struct nitroseal_error **error)
 {
-    AUTO(buf_clear) struct buf id = BUF_INIT(CREDENTIAL_MAX_BYTES + 1);
-    AUTO(buf_clear) struct buf secret = BUF_INIT(CREDENTIAL_MAX_BYTES + 1);
-    AUTO(buf_clear) struct buf token = BUF_INIT(CREDENTIAL_MAX_BYTES + 1);
-    const char *texts[3] = { NULL };
-    enum err r = buf_append(&id, c->access_key_id);
+    AUTO(texts_clear) struct texts t = { .text = { NULL } };
 
-    if (r == ERR_OK)
-        r = buf_append(&secret, c->secret_access_key);
-    if (r == ERR_OK)
-        r = buf_append(&token, c->session_token);
-    if (r == ERR_OK) {
-        texts[0] = buf_cstr(&id);
-        texts[1] = buf_cstr(&secret);
-        texts[2] = buf_cstr(&token);
-    }
+    texts_make(&t, c);
     /* What does not fit is said by the library, in its words. */
-    return nitroseal_set_credentials(l->ns, texts[0] ? texts[0] : "", texts[1], texts[2], error);
+    return nitroseal_set_credentials(l->ns, t.text[0] ? t.text[0] : "", t.text[1], t.text[2],
+                                     error);
+}
+
+enum nitroseal_status cli_put_credentials(struct nitroseal *ns, const struct cli_credentials *cred,
+                                          long timeout_ms, struct nitroseal_error **error)
+{
+    AUTO(texts_clear) struct texts t = { .text = { NULL } };
+    const struct proto_credentials view = cli_credentials_view(cred);
+    char expiration[RFC3339_BYTES];
+
+    texts_make(&t, &view);
+    rfc3339_write(cred->expires_s, expiration);
+    return nitroseal_put_credentials(ns, t.text[0], t.text[1], t.text[2], expiration, timeout_ms,
+                                     error);
 }
 
 static int encrypt_by_seed(const struct cli_enclave *e, struct span text,

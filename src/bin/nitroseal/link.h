@@ -19,6 +19,17 @@ struct cli_link {
 };
 void cli_link_clear(struct cli_link *l);
 
+/* A handle for the enclave, or the gateway, that the options name. CLI_OK, CLI_FAILED. */
+MUST_USE int cli_handle_new(const struct cli_enclave *e, struct nitroseal **out,
+                            struct cli_fault *f);
+/* The service is to hold these, until `expires_s` if it is known. As the library. */
+MUST_USE enum nitroseal_status cli_put_credentials(struct nitroseal *ns,
+                                                   const struct cli_credentials *cred,
+                                                   long timeout_ms, struct nitroseal_error **error);
+/* The library's error as ours; *a has what the service said, as views of it. */
+int cli_library_failed(const struct cli_enclave *e, const struct nitroseal_error *error,
+                       struct proto_answer *a, struct cli_fault *f);
+
 /* As cli_ask(): CLI_OK with x->answer, or the fault is set and x->answer has what the service said.
  */
 MUST_USE int cli_encrypt(const struct cli_enclave *e, struct cli_link *l, struct span text,

@@ -1,9 +1,8 @@
 /* One message: credentials, transfer, the file. */
 #include <unistd.h>
 
-#include "bin/nitroseal/http_call.h"
+#include "bin/nitroseal/link.h"
 #include "bin/nitroseal/message.h"
-#include "client/client.h"
 #include "io/sys.h"
 
 enum { REQUEST_MAX_BYTES = 65536 };
@@ -12,53 +11,48 @@ enum { REQUEST_MAX_BYTES = 65536 };
 
 /* A gateway may keep them to itself: then the service holds some, or the operation says that it
  * does not. */
-static bool is_withheld(unsigned status)
+static bool is_withheld(int status)
 {
     return status == 403 || status == 404 || status == 405;
 }
 
-static int put_credentials(struct message_run *run, const struct cli_credentials *cred,
-                           struct cli_fault *f)
+static int put_credentials(struct message_run *run, struct nitroseal *ns,
+                           const struct cli_credentials *cred, struct cli_fault *f)
 {
-    AUTO(http_reply_clear) struct http_reply reply = HTTP_REPLY_INIT;
-    AUTO(buf_clear) struct buf request = BUF_INIT(2 * REQUEST_MAX_BYTES);
-    char expiration[STREAM_TIME_BYTES];
-    const struct http_server server = { .at = run->enclave.at };
-    struct proto_credentials view = cli_credentials_view(cred);
-    struct why why = { 0 };
-
-    stream_time_write(cred->expires_s, expiration);
-    enum err r = client_credentials_write(&request, &view, span_str(expiration));
-    if (r != ERR_OK)
-        return cli_fault_set(f, CLI_SETTINGS, _("cannot write the request: %s"), err_name(r));
-    r = http_call(&server, buf_view(&request), clock_mono_ns() + run->timeout_ns, &reply, &why);
-    if (r != ERR_OK)
-        return cli_unreachable(&run->enclave, r, &why, f);
-    if (reply.status / 100 == 2 || is_withheld(reply.status))
-        return CLI_OK;
+    struct nitroseal_error *error = NULL;
     struct proto_answer a;
-    stream_problem_parse(reply.body, &a);
-    if (!json_str_is_set(a.error))
-        return cli_fault_set(f, CLI_FAILED,
-                             _("the service answered with HTTP status %u: is it one that knows "
-                               "messages?"),
-                             reply.status);
-    return cli_refused(&a, f);
+    int status = CLI_OK;
+
+    if (cli_put_credentials(ns, cred, run->timeout_ms, &error) == NITROSEAL_OK)
+        return CLI_OK;
+    if (error->status == NITROSEAL_INVALID)
+        status = cli_fault_set(f, CLI_SETTINGS, _("cannot write the request: %s"), error->text);
+    else if (!is_withheld(error->http_status) && strcmp(error->code, "http_status") == 0)
+        status = cli_fault_set(f, CLI_FAILED,
+                               _("the service answered with HTTP status %u: is it one that knows "
+                                 "messages?"),
+                               (unsigned)error->http_status);
+    else if (!is_withheld(error->http_status))
+        status = cli_library_failed(&run->enclave, error, &a, f);
+    nitroseal_error_free(error);
+    return status;
 }
 
 /* The service holds the ones that are good now; *generation says which. */
-static int hold_credentials(struct message_run *run, uint64_t *generation, struct cli_fault *f)
+static int hold_credentials(struct message_run *run, struct nitroseal *ns, uint64_t *generation,
+                            struct cli_fault *f)
 {
     AUTO(cli_credentials_clear) struct cli_credentials cred = { .access_key_id = BUF_INIT(0) };
 
     if (!run->has_keeper)
         return CLI_OK;
-    int status = keeper_take(&run->keeper, clock_mono_ns() + run->timeout_ns, &cred, generation, f);
+    int status = keeper_take(&run->keeper, clock_mono_ns() + (uint64_t)run->timeout_ms * NS_PER_MS,
+                             &cred, generation, f);
     if (status != CLI_OK)
         return status;
     pthread_mutex_lock(&run->lock);
     if (run->held < *generation) {
-        status = put_credentials(run, &cred, f);
+        status = put_credentials(run, ns, &cred, f);
         if (status == CLI_OK)
             run->held = *generation;
     }
@@ -85,54 +79,51 @@ void message_report_clear(struct message_report *r)
 }
 
 /* Texts that do not fit are left out. */
-static void keep(struct buf *out, struct span text)
+static void keep(struct buf *out, const char *text)
 {
     buf_reset(out);
-    if (buf_append(out, text) != ERR_OK)
+    if (text && buf_append_str(out, text) != ERR_OK)
         buf_reset(out);
 }
 
-static int try_once(struct message_run *run, struct input *in, bool armored, struct output *out,
+static int try_once(struct message_run *run, struct nitroseal *ns, struct transfer *t,
                     struct message_report *report, bool *again, struct cli_fault *f)
 {
-    struct transfer t = {
-        .enclave = &run->enclave,
-        .timeout_ns = run->timeout_ns,
-        .request = run->request,
-        .in = in,
-        .out = out,
-        .armor_in = armored,
-        .armor_out = run->armor,
-        .progress = &run->progress,
-    };
+    AUTO(nitroseal_streamed_clear) struct nitroseal_streamed done = { .bytes_in = 0 };
     uint64_t generation = 0;
-    int status = hold_credentials(run, &generation, f);
+    int status = hold_credentials(run, ns, &generation, f);
 
     if (status != CLI_OK)
         return status;
-    stream_answer_init(&t.answer);
-    status = transfer_run(&t, f);
+    status = transfer_run(t, f);
+    done = t->done;
+    t->done = (struct nitroseal_streamed){ .bytes_in = 0 };
     if (status == CLI_OK)
-        status = output_commit(out, f);
-    report->bytes_in = t.bytes_in;
-    report->bytes_out = out->bytes;
-    keep(&report->suite, t.answer.suite);
-    keep(&report->key_id, t.answer.key_id);
-    keep(&report->request_id, t.answer.request_id);
-    stream_answer_clear(&t.answer);
-    *again = run->has_keeper && (t.is_expired || t.is_forgotten);
-    if (t.is_expired && *again) /* which our clock need not have told */
+        status = output_commit(t->out, f);
+    report->bytes_in = t->bytes_in;
+    report->bytes_out = t->out->bytes;
+    keep(&report->suite, done.suite);
+    keep(&report->key_id, done.key_id);
+    keep(&report->request_id, done.request_id);
+    *again = run->has_keeper && (t->is_expired || t->is_forgotten);
+    if (t->is_expired && *again) /* which our clock need not have told */
         keeper_expired(&run->keeper, generation);
-    if (t.is_forgotten && *again)
+    if (t->is_forgotten && *again)
         forget(run, generation);
     return status;
+}
+
+static void handle_free(struct nitroseal **ns)
+{
+    nitroseal_free(*ns);
 }
 
 int message_one(struct message_run *run, struct input *in, bool armored, const char *path,
                 struct message_report *report, struct cli_fault *f)
 {
     AUTO(output_close) struct output out = OUTPUT_CLOSED;
-    bool opens = run->request.op == STREAM_DECRYPT, again = false;
+    AUTO(handle_free) struct nitroseal *ns = NULL;
+    bool opens = run->op == MESSAGE_DECRYPT, again = false;
     bool asked_for = path && strcmp(path, "-") == 0;
 
     int status = output_open(path, &out, f);
@@ -144,9 +135,24 @@ int message_one(struct message_run *run, struct input *in, bool armored, const c
                              _("standard output is a terminal, and a message is binary: give -o "
                                "FILE, a pipe, or --armor"));
     out.text_only = terminal && opens && !asked_for;
-    status = try_once(run, in, armored, &out, report, &again, f);
+    status = cli_handle_new(&run->enclave, &ns, f);
+    if (status != CLI_OK)
+        return status;
+    struct transfer t = {
+        .enclave = &run->enclave,
+        .ns = ns,
+        .timeout_ms = run->timeout_ms,
+        .op = run->op,
+        .stream = &run->stream,
+        .in = in,
+        .out = &out,
+        .armor_in = armored,
+        .armor_out = run->armor,
+        .progress = &run->progress,
+    };
+    status = try_once(run, ns, &t, report, &again, f);
     if (again && input_rewind(in))
-        status = try_once(run, in, armored, &out, report, &again, f);
+        status = try_once(run, ns, &t, report, &again, f);
     return status;
 }
 

@@ -57,9 +57,11 @@ enum { MESSAGE_JOBS_MAX = 64 };
 struct message_run {
     const struct options *o;
     struct cli_enclave enclave; /* or the gateway */
-    uint64_t timeout_ns;
-    struct stream_request request; /* of each message */
-    struct esdk_pair context[STREAM_PAIRS_MAX], required[STREAM_PAIRS_MAX];
+    long timeout_ms;
+    enum message_op op;
+    struct nitroseal_stream stream; /* what is asked of each message */
+    struct nitroseal_pair context[NITROSEAL_PAIRS_MAX], required[NITROSEAL_PAIRS_MAX];
+    struct buf names; /* of the pairs */
     bool armor, quiet, has_keeper;
     struct keeper keeper;
     pthread_mutex_t lock; /* of the next */
@@ -69,7 +71,7 @@ struct message_run {
 
 /* From the options of the tables above. CLI_OK, CLI_USAGE, CLI_FAILED. */
 MUST_USE int message_run_new(const struct options *o, const struct cli_enclave *e,
-                             enum stream_op op, struct message_run **out, struct cli_fault *f);
+                             enum message_op op, struct message_run **out, struct cli_fault *f);
 void message_run_free(struct message_run **run); /* NULL in it is fine */
 /* Finds credentials, unless none are to be sent, and catches interruptions. CLI_OK, CLI_SETTINGS.
  */

@@ -4,9 +4,10 @@
 
 #include "bin/nitroseal/interrupt.h"
 #include "bin/nitroseal/message.h"
+#include "client/stream.h"
 #include "io/sys.h"
 
-enum { FRAME_LENGTH_MAX = 1 << 20, TIMEOUT_MAX_S = 3600 };
+enum { FRAME_LENGTH_MAX = 1 << 20, TIMEOUT_MAX_S = 3600, MS_PER_S = 1000, NAMES_MAX_BYTES = 65536 };
 
 /* Tables differ: rewrap has both kinds of context, encrypt and decrypt one each. */
 static bool has(const struct options *o, const char *name)
@@ -17,20 +18,36 @@ static bool has(const struct options *o, const char *name)
     return false;
 }
 
-static int read_pairs(const struct options *o, const char *name, struct esdk_pair *out, size_t *n,
-                      struct cli_fault *f)
+/* A copy with a NUL in memory that is there already: it must not move. */
+static const char *name_put(struct buf *names, struct span name)
+{
+    size_t at = names->len;
+
+    if (buf_append(names, name) != ERR_OK || buf_append_byte(names, 0) != ERR_OK)
+        return NULL;
+    return (const char *)names->ptr + at;
+}
+
+static int read_pairs(const struct options *o, const char *name, struct nitroseal_pair *out,
+                      size_t *n, struct buf *names, struct cli_fault *f)
 {
     unsigned given = has(o, name) ? option_count(o, name) : 0;
     struct why why = { 0 };
 
-    if (given > STREAM_PAIRS_MAX)
-        return cli_fault_set(f, CLI_USAGE, _("--%s: more than %d pairs"), name, STREAM_PAIRS_MAX);
+    if (given > NITROSEAL_PAIRS_MAX)
+        return cli_fault_set(f, CLI_USAGE, _("--%s: more than %d pairs"), name,
+                             NITROSEAL_PAIRS_MAX);
     for (unsigned i = 0; i < given; i++) {
         const char *text = option_at(o, name, i);
-        if (stream_pair_parse(span_str(text), &out[i], &why) != ERR_OK)
+        struct client_pair p;
+        if (client_pair_parse(span_str(text), &p, &why) != ERR_OK)
             return cli_fault_set(f, CLI_USAGE, _("--%s '%s': %s"), name, text, why.what);
+        out[i] = (struct nitroseal_pair){ name_put(names, p.name), (const char *)p.value.ptr };
+        if (!out[i].name)
+            return cli_fault_set(f, CLI_USAGE,
+                                 _("context or key id cannot be written in a request"));
         for (unsigned k = 0; k < i; k++)
-            if (span_eq(out[k].key, out[i].key))
+            if (strcmp(out[k].name, out[i].name) == 0)
                 return cli_fault_set(f, CLI_USAGE, _("--%s '%s': the name is there twice"), name,
                                      text);
     }
@@ -38,16 +55,18 @@ static int read_pairs(const struct options *o, const char *name, struct esdk_pai
     return CLI_OK;
 }
 
-static int read_seal(const struct options *o, struct stream_request *q, struct cli_fault *f)
+static int read_seal(const struct options *o, struct nitroseal_stream *q, struct cli_fault *f)
 {
     q->suite = option_text(o, "suite");
     q->key_id = option_text(o, "key-id");
     if (q->suite && strcmp(q->suite, "0x0478") != 0 && strcmp(q->suite, "0x0578") != 0)
         return cli_fault_set(
             f, CLI_USAGE, _("--suite '%s': only 0x0478 and 0x0578 (signed) are written"), q->suite);
+    uint64_t frame_length = 0;
     if (option_text(o, "frame-length") &&
-        !option_u64(o, "frame-length", 1, FRAME_LENGTH_MAX, &q->frame_length))
+        !option_u64(o, "frame-length", 1, FRAME_LENGTH_MAX, &frame_length))
         return CLI_USAGE;
+    q->frame_length = (unsigned long)frame_length;
     return CLI_OK;
 }
 
@@ -70,20 +89,22 @@ static int read_all(struct message_run *run, struct cli_fault *f)
 
     if (!option_u64(o, "timeout", 1, TIMEOUT_MAX_S, &seconds))
         return CLI_USAGE;
-    run->timeout_ns = seconds * NS_PER_S;
+    run->timeout_ms = (long)seconds * MS_PER_S;
     run->quiet = option_flag(o, "quiet");
     run->armor = has(o, "armor") && option_flag(o, "armor");
     int status = gateway ? read_gateway(gateway, &run->enclave.at, f) : CLI_OK;
     if (status == CLI_OK && has(o, "suite"))
-        status = read_seal(o, &run->request, f);
+        status = read_seal(o, &run->stream, f);
     if (status == CLI_OK)
-        status = read_pairs(o, "encryption-context", run->context, &run->request.n_context, f);
+        status = read_pairs(o, "encryption-context", run->context, &run->stream.n_context,
+                            &run->names, f);
     if (status == CLI_OK)
-        status = read_pairs(o, "require-context", run->required, &run->request.n_required, f);
+        status = read_pairs(o, "require-context", run->required, &run->stream.n_required,
+                            &run->names, f);
     return status;
 }
 
-int message_run_new(const struct options *o, const struct cli_enclave *e, enum stream_op op,
+int message_run_new(const struct options *o, const struct cli_enclave *e, enum message_op op,
                     struct message_run **out, struct cli_fault *f)
 {
     struct message_run *run = calloc(1, sizeof *run);
@@ -92,9 +113,16 @@ int message_run_new(const struct options *o, const struct cli_enclave *e, enum s
         return cli_fault_set(f, CLI_FAILED, "%s", err_name(ERR_NOMEM));
     run->o = o;
     run->enclave = *e;
-    run->request.op = op;
-    run->request.context = run->context;
-    run->request.required = run->required;
+    run->op = op;
+    run->stream.size = sizeof run->stream;
+    run->stream.context = run->context;
+    run->stream.required = run->required;
+    run->names = BUF_INIT(NAMES_MAX_BYTES);
+    uint8_t *whole; /* at once, so that it stays where it is */
+    if (buf_reserve(&run->names, NAMES_MAX_BYTES, &whole) != ERR_OK) {
+        message_run_free(&run);
+        return cli_fault_set(f, CLI_FAILED, "%s", err_name(ERR_NOMEM));
+    }
     pthread_mutex_init(&run->lock, NULL);
     int status = read_all(run, f);
     if (status == CLI_OK)
@@ -113,6 +141,7 @@ void message_run_free(struct message_run **at)
     if (run->has_keeper)
         keeper_clear(&run->keeper);
     pthread_mutex_destroy(&run->lock);
+    buf_clear(&run->names);
     free(run);
     *at = NULL;
 }

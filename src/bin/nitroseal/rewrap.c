@@ -33,7 +33,7 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
     if (path && o->n_args > 0)
         return cli_fault_set(f, CLI_USAGE, _("give the file once: with -i or without"));
     path = o->n_args ? o->args[0] : path;
-    int status = message_run_new(o, e, STREAM_REWRAP, &run, f);
+    int status = message_run_new(o, e, MESSAGE_REWRAP, &run, f);
     if (status != CLI_OK)
         return status;
     if (message_is_folder(path))

@@ -1,22 +1,22 @@
 /* An answer in one piece or in many is the same; one that is good says so in its last bytes. */
 #include <stdlib.h>
 
-#include "bin/nitroseal/stream.h"
+#include "client/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { OUT_MAX = 1 << 20 };
 
-static enum err read_all(struct stream_answer *a, struct span in, size_t step, struct buf *out)
+static enum err read_all(struct client_stream *a, struct span in, size_t step, struct buf *out)
 {
     enum err r = ERR_MORE;
 
-    stream_answer_init(a);
+    client_stream_init(a);
     for (size_t at = 0; at < in.len && (r == ERR_MORE || r == ERR_OK); at += step) {
         struct span rest = span_sub(in, at, step);
         do {
             struct span content;
-            r = stream_answer_take(a, &rest, &content, NULL);
+            r = client_stream_take(a, &rest, &content, NULL);
             if ((r == ERR_OK || r == ERR_MORE) && buf_append(out, content) != ERR_OK)
                 abort();
         } while (r == ERR_OK && (rest.len || !a->is_over));
@@ -26,9 +26,9 @@ static enum err read_all(struct stream_answer *a, struct span in, size_t step, s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    AUTO(stream_answer_clear) struct stream_answer a, b;
+    AUTO(client_stream_clear) struct client_stream a, b;
     AUTO(buf_clear) struct buf whole = BUF_INIT(OUT_MAX), pieces = BUF_INIT(OUT_MAX);
-    struct proto_answer problem;
+    struct client_problem problem;
     struct span in = span_of(data, size);
 
     if (size > OUT_MAX)
@@ -39,10 +39,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (r != ERR_OK && r != ERR_MORE)
         return 0;
     if (!span_eq(buf_view(&whole), buf_view(&pieces)) || a.is_over != b.is_over ||
-        stream_answer_is_good(&a) != stream_answer_is_good(&b) || strcmp(a.code, b.code) != 0)
+        client_stream_is_good(&a) != client_stream_is_good(&b) || strcmp(a.code, b.code) != 0)
         abort();
-    if (stream_answer_is_good(&a) && (size < 4 || memcmp(data + size - 4, "\r\n\r\n", 4) != 0))
+    if (client_stream_is_good(&a) && (size < 4 || memcmp(data + size - 4, "\r\n\r\n", 4) != 0))
         abort();
-    stream_problem_parse(buf_view(&a.problem), &problem);
+    const struct client_refusal refusal = client_stream_refusal(&a);
+    client_problem_parse(&refusal, &problem);
     return 0;
 }

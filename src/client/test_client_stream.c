@@ -1,4 +1,4 @@
-#include "bin/nitroseal/stream.h"
+#include "client/stream.h"
 
 #include "testing/t.h"
 
@@ -28,15 +28,15 @@ static void pairs(void **state)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct esdk_pair p = { .key = SPAN_LIT("untouched") };
+        struct client_pair p = { .name = SPAN_LIT("untouched") };
         struct why why = { 0 };
-        enum err r = stream_pair_parse(span_str(rows[i].text), &p, &why);
+        enum err r = client_pair_parse(span_str(rows[i].text), &p, &why);
         assert_int_equal(r, rows[i].what ? ERR_MALFORMED : ERR_OK);
         if (rows[i].what) {
             assert_string_equal(why.what, rows[i].what);
-            t_assert_span(p.key, SPAN_LIT("untouched"));
+            t_assert_span(p.name, SPAN_LIT("untouched"));
         } else {
-            t_assert_span(p.key, span_str(rows[i].key));
+            t_assert_span(p.name, span_str(rows[i].key));
             t_assert_span(p.value, span_str(rows[i].value));
         }
     }
@@ -45,74 +45,53 @@ static void pairs(void **state)
 static void requests(void **state)
 {
     (void)state;
-    static const struct esdk_pair some[] = { { SPAN_INIT("tenant"), SPAN_INIT("a b\r\n") },
-                                             { SPAN_INIT("\xc3\xbc"), SPAN_INIT("=") } };
-    struct stream_request q = { .op = STREAM_ENCRYPT,
-                                .context = some,
-                                .n_context = 2,
-                                .suite = "0x0578",
-                                .frame_length = 1048576,
-                                .key_id = "arn:k",
-                                .has_length = true,
-                                .length = UINT64_C(10000000000) };
+    static const struct client_pair some[] = { { SPAN_INIT("tenant"), SPAN_INIT("a b\r\n") },
+                                               { SPAN_INIT("\xc3\xbc"), SPAN_INIT("=") } };
+    struct client_question q = { .op = CLIENT_STREAM_ENCRYPT,
+                                 .context = some,
+                                 .n_context = 2,
+                                 .suite = "0x0578",
+                                 .frame_length = 1048576,
+                                 .key_id = "arn:k",
+                                 .has_length = true,
+                                 .length = UINT64_C(10000000000) };
     AUTO(buf_clear) struct buf out = BUF_INIT(1 << 12);
 
-    assert_int_equal(stream_request_write(&q, &out), ERR_OK);
-    t_assert_buf(&out, "POST /v1/messages/encrypt HTTP/1.1\r\nhost: enclave\r\ncontent-type: "
+    assert_int_equal(client_stream_write(&q, &out), ERR_OK);
+    t_assert_buf(&out, "POST /v1/messages/encrypt HTTP/1.1\r\nhost: nitroseal\r\ncontent-type: "
                        "application/octet-stream\r\nte: trailers\r\ncontent-length: 10000000000\r\n"
                        "nitroseal-suite: 0x0578\r\nnitroseal-frame-length: 1048576\r\n"
                        "nitroseal-key-id: arn:k\r\n"
                        "nitroseal-encryption-context: tenant=a%20b%0D%0A\r\n"
                        "nitroseal-encryption-context: %C3%BC=%3D\r\n\r\n");
     buf_reset(&out);
-    q = (struct stream_request){ .op = STREAM_DECRYPT, .required = some, .n_required = 1 };
-    assert_int_equal(stream_request_write(&q, &out), ERR_OK);
-    t_assert_buf(&out, "POST /v1/messages/decrypt HTTP/1.1\r\nhost: enclave\r\ncontent-type: "
+    q = (struct client_question){ .op = CLIENT_STREAM_DECRYPT, .required = some, .n_required = 1 };
+    assert_int_equal(client_stream_write(&q, &out), ERR_OK);
+    t_assert_buf(&out, "POST /v1/messages/decrypt HTTP/1.1\r\nhost: nitroseal\r\ncontent-type: "
                        "application/octet-stream\r\nte: trailers\r\ntransfer-encoding: chunked\r\n"
                        "nitroseal-require-context: tenant=a%20b%0D%0A\r\n\r\n");
     buf_reset(&out);
-    q = (struct stream_request){ .op = STREAM_REWRAP, .key_id = "arn:k\r\nx: y" };
-    assert_int_equal(stream_request_write(&q, &out), ERR_MALFORMED);
-    q = (struct stream_request){ .context = some, .n_context = STREAM_PAIRS_MAX + 1 };
-    assert_int_equal(stream_request_write(&q, &out), ERR_LIMIT);
+    q = (struct client_question){ .op = CLIENT_STREAM_REWRAP, .key_id = "arn:k\r\nx: y" };
+    assert_int_equal(client_stream_write(&q, &out), ERR_MALFORMED);
+    q = (struct client_question){ .context = some, .n_context = CLIENT_STREAM_PAIRS_MAX + 1 };
+    assert_int_equal(client_stream_write(&q, &out), ERR_LIMIT);
     assert_int_equal(out.len, 0);
-}
-
-static void times(void **state)
-{
-    (void)state;
-    static const struct {
-        int64_t unix_s;
-        const char *text;
-    } rows[] = {
-        { 1767323045, "2026-01-02T03:04:05Z" },
-        { 1, "1970-01-01T00:00:01Z" },
-        { 0, "" },
-        { -5, "" },
-        { INT64_MAX, "" },
-    };
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char out[STREAM_TIME_BYTES] = "untouched";
-        stream_time_write(rows[i].unix_s, out);
-        assert_string_equal(out, rows[i].text);
-    }
 }
 
 /* ---- answers ---- */
 
 /* In pieces of `step`; what came as the stream is appended. */
-static enum err read_all(struct stream_answer *a, struct span in, size_t step, struct buf *out,
+static enum err read_all(struct client_stream *a, struct span in, size_t step, struct buf *out,
                          struct why *why)
 {
     enum err r = ERR_OK;
 
-    stream_answer_init(a);
+    client_stream_init(a);
     for (size_t at = 0; at < in.len; at += step) {
         struct span piece = t_copy(span_sub(in, at, step)), rest = piece;
         do {
             struct span content = SPAN_LIT("untouched");
-            r = stream_answer_take(a, &rest, &content, why);
+            r = client_stream_take(a, &rest, &content, why);
             if (r == ERR_OK || r == ERR_MORE)
                 assert_int_equal(buf_append(out, content), ERR_OK);
         } while (r == ERR_OK && (rest.len || !a->is_over));
@@ -169,7 +148,7 @@ static void row(void **state)
     struct span in = span_str(w->text);
 
     for (size_t step = 1; step <= in.len; step = step * 2 + 1) {
-        AUTO(stream_answer_clear) struct stream_answer a;
+        AUTO(client_stream_clear) struct client_stream a;
         AUTO(buf_clear) struct buf out = BUF_INIT(1 << 10);
         struct why why = { 0 };
         assert_int_equal(read_all(&a, in, step, &out, &why), w->want);
@@ -178,7 +157,7 @@ static void row(void **state)
         assert_int_equal(a.is_over, w->over);
         assert_string_equal(a.code, w->code);
         if (w->want == ERR_OK)
-            assert_int_equal(stream_answer_is_good(&a), w->good);
+            assert_int_equal(client_stream_is_good(&a), w->good);
         if (w->what)
             assert_string_equal(why.what, w->what);
         if (w->status == 200 && span_starts(in, "HTTP/1.1 200 OK\r\ntransfer")) {
@@ -195,19 +174,19 @@ static void no_cut_is_good(void **state)
     struct span in = SPAN_LIT(HEAD "5\r\nhello\r\n3\r\nabc\r\n0\r\n" GOOD);
 
     for (size_t n = 0; n < in.len; n++) {
-        AUTO(stream_answer_clear) struct stream_answer a;
+        AUTO(client_stream_clear) struct client_stream a;
         AUTO(buf_clear) struct buf out = BUF_INIT(1 << 10);
-        stream_answer_init(&a);
+        client_stream_init(&a);
         enum err r = n ? read_all(&a, span_sub(in, 0, n), 7, &out, NULL) : ERR_MORE;
         assert_int_equal(r, ERR_MORE);
-        assert_false(stream_answer_is_good(&a));
+        assert_false(client_stream_is_good(&a));
     }
 }
 
 static void head_without_end(void **state)
 {
     (void)state;
-    AUTO(stream_answer_clear) struct stream_answer a;
+    AUTO(client_stream_clear) struct client_stream a;
     AUTO(buf_clear) struct buf in = BUF_INIT(1 << 20), out = BUF_INIT(16);
     struct why why = { 0 };
 
@@ -221,36 +200,40 @@ static void head_without_end(void **state)
 static void problems(void **state)
 {
     (void)state;
-    struct proto_answer a;
-
-    stream_problem_parse(
-        SPAN_LIT("{\"type\":\"urn:x\",\"title\":\"T\",\"status\":403,\"code\":\"kms_refused\","
+    const struct client_refusal good = {
+        403, SPAN_LIT("application/problem+json"), SPAN_LIT("7"),
+        SPAN_LIT("{\"type\":\"urn:x\",\"title\":\"T\",\"status\":400,\"code\":\"kms_refused\","
                  "\"kms_type\":\"AccessDeniedException\",\"kms_message\":\"no\",\"hint\":5,"
-                 "\"request_id\":\"r\"}"),
-        &a);
-    assert_true(json_str_is(a.error, "T") && json_str_is(a.error_code, "kms_refused"));
-    assert_true(json_str_is(a.kms_type, "AccessDeniedException") &&
-                json_str_is(a.kms_message, "no"));
-    assert_true(json_str_is(a.request_id, "r"));
-    assert_false(json_str_is_set(a.hint) || json_str_is_set(a.detail));
+                 "\"request_id\":\"r\"}")
+    };
+    struct client_problem p;
+
+    client_problem_parse(&good, &p);
+    assert_true(json_str_is(p.title, "T") && json_str_is(p.code, "kms_refused"));
+    assert_true(json_str_is(p.kms_type, "AccessDeniedException") &&
+                json_str_is(p.kms_message, "no"));
+    assert_true(json_str_is(p.request_id, "r"));
+    assert_false(json_str_is_set(p.hint) || json_str_is_set(p.detail));
+    assert_int_equal(p.status, 403);
+    assert_int_equal(p.retry_after_s, 7);
     static const char *const bad[] = { "", "<html>", "[]", "{\"title\":\"T\"}x",
                                        "{\"title\":\"T\"" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        stream_problem_parse(span_str(bad[i]), &a);
-        assert_false(json_str_is_set(a.error));
+        const struct client_refusal r = { 502, SPAN_LIT("application/problem+json"), SPAN_EMPTY,
+                                          span_str(bad[i]) };
+        client_problem_parse(&r, &p);
+        assert_false(json_str_is_set(p.title));
+        assert_int_equal(p.status, 502);
     }
 }
 
-enum { FIXED = 6, ROWS = sizeof rows / sizeof rows[0] };
+enum { FIXED = 5, ROWS = sizeof rows / sizeof rows[0] };
 
 int main(void)
 {
     struct CMUnitTest tests[FIXED + ROWS] = {
-        cmocka_unit_test(pairs),
-        cmocka_unit_test(requests),
-        cmocka_unit_test(times),
-        cmocka_unit_test(no_cut_is_good),
-        cmocka_unit_test(head_without_end),
+        cmocka_unit_test(pairs),          cmocka_unit_test(requests),
+        cmocka_unit_test(no_cut_is_good), cmocka_unit_test(head_without_end),
         cmocka_unit_test(problems),
     };
 

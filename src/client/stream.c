@@ -1,34 +1,44 @@
-#include "bin/nitroseal/stream.h"
+/* stream.c - messages of the AWS Encryption SDK over the HTTP API: what is asked, what comes back.
+ */
+#include "client/stream.h"
 
 #include <stdlib.h>
-#include <time.h>
 
-#include "api/api.h"
+#include "base/percent.h"
 
 /* ---- requests ---- */
 
-enum err stream_pair_parse(struct span text, struct esdk_pair *out, struct why *why)
+enum err client_pair_check(const struct client_pair *p, struct why *why)
+{
+    if (p->name.len == 0)
+        return why_fail(why, ERR_MALFORMED, "no name before the '='", 0);
+    if (!span_is_utf8(p->name) || !span_is_utf8(p->value))
+        return why_fail(why, ERR_MALFORMED, "not UTF-8", 0);
+    if (span_starts(p->name, "aws-crypto-"))
+        return why_fail(why, ERR_MALFORMED, "names that begin with aws-crypto- are reserved", 0);
+    return ERR_OK;
+}
+
+enum err client_pair_parse(struct span text, struct client_pair *out, struct why *why)
 {
     size_t at = span_find(text, '=');
 
     if (at == text.len)
         return why_fail(why, ERR_MALFORMED, "no '=' between name and value", at);
-    if (at == 0)
-        return why_fail(why, ERR_MALFORMED, "no name before the '='", 0);
-    if (!span_is_utf8(text))
-        return why_fail(why, ERR_MALFORMED, "not UTF-8", 0);
-    if (span_starts(text, "aws-crypto-"))
-        return why_fail(why, ERR_MALFORMED, "names that begin with aws-crypto- are reserved", 0);
-    *out = (struct esdk_pair){ span_sub(text, 0, at), span_from(text, at + 1) };
-    return ERR_OK;
+    const struct client_pair p = { span_sub(text, 0, at), span_from(text, at + 1) };
+    enum err r = client_pair_check(&p, why);
+    if (r == ERR_OK)
+        *out = p;
+    return r;
 }
 
 enum { PLAIN_HEADERS_MAX = 8 };
 
 /* Headers whose values are made here: each is written once `text` holds them all. */
 struct headers {
-    struct http1_header list[2 * STREAM_PAIRS_MAX + PLAIN_HEADERS_MAX];
-    size_t at[2 * STREAM_PAIRS_MAX + PLAIN_HEADERS_MAX]; /* where the value begins in `text` */
+    struct http1_header list[2 * CLIENT_STREAM_PAIRS_MAX + PLAIN_HEADERS_MAX];
+    size_t
+        at[2 * CLIENT_STREAM_PAIRS_MAX + PLAIN_HEADERS_MAX]; /* where the value begins in `text` */
     size_t n;
     struct buf text;
     enum err err;
@@ -61,17 +71,22 @@ static void put_number(struct headers *h, const char *name, uint64_t value)
         h->err = buf_printf(&h->text, "%llu", (unsigned long long)value);
 }
 
-static void put_pairs(struct headers *h, const char *name, const struct esdk_pair *pairs, size_t n)
+static void put_pairs(struct headers *h, const char *name, const struct client_pair *pairs,
+                      size_t n)
 {
     for (size_t i = 0; i < n && h->err == ERR_OK; i++) {
         begin(h, name);
-        h->err = api_pair_write(&h->text, &pairs[i]);
+        h->err = percent_append(&h->text, pairs[i].name);
+        if (h->err == ERR_OK)
+            h->err = buf_append_byte(&h->text, '=');
+        if (h->err == ERR_OK)
+            h->err = percent_append(&h->text, pairs[i].value);
     }
 }
 
-static void fill(struct headers *h, const struct stream_request *q)
+static void fill(struct headers *h, const struct client_question *q)
 {
-    put(h, "host", "enclave");
+    put(h, "host", "nitroseal");
     put(h, "content-type", "application/octet-stream");
     put(h, "te", "trailers");
     if (q->has_length)
@@ -88,16 +103,16 @@ static void fill(struct headers *h, const struct stream_request *q)
     put_pairs(h, "nitroseal-require-context", q->required, q->n_required);
 }
 
-enum err stream_request_write(const struct stream_request *q, struct buf *out)
+enum err client_stream_write(const struct client_question *q, struct buf *out)
 {
     static const char *const targets[] = {
-        [STREAM_ENCRYPT] = "/v1/messages/encrypt",
-        [STREAM_DECRYPT] = "/v1/messages/decrypt",
-        [STREAM_REWRAP] = "/v1/messages/rewrap",
+        [CLIENT_STREAM_ENCRYPT] = "/v1/messages/encrypt",
+        [CLIENT_STREAM_DECRYPT] = "/v1/messages/decrypt",
+        [CLIENT_STREAM_REWRAP] = "/v1/messages/rewrap",
     };
     AUTO(headers_free) struct headers *h = NULL;
 
-    if (q->n_context > STREAM_PAIRS_MAX || q->n_required > STREAM_PAIRS_MAX)
+    if (q->n_context > CLIENT_STREAM_PAIRS_MAX || q->n_required > CLIENT_STREAM_PAIRS_MAX)
         return ERR_LIMIT;
     h = calloc(1, sizeof *h);
     if (!h)
@@ -114,45 +129,38 @@ enum err stream_request_write(const struct stream_request *q, struct buf *out)
                                SPAN_EMPTY);
 }
 
-void stream_time_write(int64_t unix_s, char out[static STREAM_TIME_BYTES])
-{
-    time_t t = (time_t)unix_s;
-    struct tm tm;
-
-    if (unix_s <= 0 || !gmtime_r(&t, &tm) ||
-        strftime(out, STREAM_TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        out[0] = 0;
-}
-
 /* ---- answers ---- */
 
-void stream_answer_init(struct stream_answer *a)
+void client_stream_init(struct client_stream *a)
 {
-    *a = (struct stream_answer){ .head = BUF_INIT(STREAM_HEAD_MAX_BYTES),
-                                 .carry = BUF_INIT(STREAM_LINE_MAX_BYTES),
-                                 .problem = BUF_INIT(STREAM_PROBLEM_MAX_BYTES) };
+    *a = (struct client_stream){ .head = BUF_INIT(CLIENT_STREAM_HEAD_MAX_BYTES),
+                                 .carry = BUF_INIT(CLIENT_STREAM_LINE_MAX_BYTES),
+                                 .problem = BUF_INIT(CLIENT_STREAM_PROBLEM_MAX_BYTES) };
 }
 
-void stream_answer_clear(struct stream_answer *a)
+void client_stream_clear(struct client_stream *a)
 {
     buf_clear(&a->head);
     buf_clear(&a->carry);
     buf_clear(&a->problem);
-    stream_answer_init(a);
+    client_stream_init(a);
 }
 
-static void note_head(struct stream_answer *a, const struct http1_head *h)
+static void note_head(struct client_stream *a, const struct http1_head *h)
 {
     a->has_head = true;
     a->status = h->status;
-    a->body = http1_body_init(h, h->status == 200 ? UINT64_MAX : STREAM_PROBLEM_MAX_BYTES);
+    a->keep_alive = h->keep_alive;
+    a->body = http1_body_init(h, h->status == 200 ? UINT64_MAX : CLIENT_STREAM_PROBLEM_MAX_BYTES);
     a->suite = http1_header_get(h, "nitroseal-suite");
     a->key_id = http1_header_get(h, "nitroseal-key-id");
     a->request_id = http1_header_get(h, "nitroseal-request-id");
+    a->content_type = http1_header_get(h, "content-type");
+    a->retry_after = http1_header_get(h, "retry-after");
 }
 
 /* All of *in until the head is complete; then what follows it is given back. */
-static enum err take_head(struct stream_answer *a, struct span *in, struct why *why)
+static enum err take_head(struct client_stream *a, struct span *in, struct why *why)
 {
     struct http1_head h;
     size_t before = a->head.len, n = 0;
@@ -182,7 +190,7 @@ static enum err take_head(struct stream_answer *a, struct span *in, struct why *
 }
 
 /* nitroseal-error="CODE" */
-static void note_extension(struct stream_answer *a, struct span text)
+static void note_extension(struct client_stream *a, struct span text)
 {
     static const char name[] = "nitroseal-error=\"";
 
@@ -199,7 +207,7 @@ static void note_extension(struct stream_answer *a, struct span text)
     }
 }
 
-static void note(struct stream_answer *a)
+static void note(struct client_stream *a)
 {
     if (a->body.extension.len)
         note_extension(a, a->body.extension);
@@ -209,7 +217,7 @@ static void note(struct stream_answer *a)
 
 /* The line that began in an earlier piece, up to its end. What the reader asks for more of is
  * always a line. */
-static enum err take_line(struct stream_answer *a, struct span *in, struct why *why)
+static enum err take_line(struct client_stream *a, struct span *in, struct why *why)
 {
     size_t end = span_find(*in, '\n'), used = 0;
     struct span part = span_sub(*in, 0, end < in->len ? end + 1 : end), content;
@@ -228,7 +236,7 @@ static enum err take_line(struct stream_answer *a, struct span *in, struct why *
     return ERR_OK;
 }
 
-static enum err take_body(struct stream_answer *a, struct span *in, struct span *content,
+static enum err take_body(struct client_stream *a, struct span *in, struct span *content,
                           struct why *why)
 {
     struct span part = SPAN_EMPTY;
@@ -254,7 +262,7 @@ static enum err take_body(struct stream_answer *a, struct span *in, struct span 
     return kept == ERR_OK ? r : why_fail(why, kept, "body too long", 0);
 }
 
-enum err stream_answer_take(struct stream_answer *a, struct span *in, struct span *content,
+enum err client_stream_take(struct client_stream *a, struct span *in, struct span *content,
                             struct why *why)
 {
     *content = SPAN_EMPTY;
@@ -263,36 +271,4 @@ enum err stream_answer_take(struct stream_answer *a, struct span *in, struct spa
     if (!a->has_head)
         return take_head(a, in, why);
     return a->carry.len ? take_line(a, in, why) : take_body(a, in, content, why);
-}
-
-void stream_problem_parse(struct span body, struct proto_answer *out)
-{
-    struct proto_answer a = { .error = JSON_STR_NONE };
-    const struct {
-        const char *name;
-        struct json_str *value;
-    } members[] = {
-        { "title", &a.error },
-        { "code", &a.error_code },
-        { "detail", &a.detail },
-        { "hint", &a.hint },
-        { "kms_type", &a.kms_type },
-        { "kms_message", &a.kms_message },
-        { "kms_request_id", &a.kms_request_id },
-        { "request_id", &a.request_id },
-    };
-    struct json_in j = json_in_init(body);
-    struct json_str name;
-
-    for (json_in_object(&j); json_in_member(&j, &name);) {
-        struct json_str *to = NULL;
-        for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
-            if (json_str_is(name, members[i].name))
-                to = members[i].value;
-        if (to && json_in_peek(&j) == JSON_KIND_STRING)
-            *to = json_in_string(&j);
-        else
-            (void)json_in_skip(&j);
-    }
-    *out = json_in_end(&j) == ERR_OK ? a : (struct proto_answer){ .error = JSON_STR_NONE };
 }

@@ -1,0 +1,134 @@
+#include "lib/t_service.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { TIMEOUT_MS = 20000 };
+
+struct t_service t_service;
+
+static bool wait_in(int fd)
+{
+    struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
+                           { .fd = t_service.stop[0], .events = POLLIN } };
+
+    return poll(p, 2, TIMEOUT_MS) > 0 && !(p[1].revents);
+}
+
+/* Head and body, as far as the head tells. */
+static bool read_request(int fd, struct buf *out)
+{
+    static char piece[65536];
+    size_t want = SIZE_MAX;
+
+    buf_reset(out); /* of one that was not finished */
+
+    while (out->len < want) {
+        if (!wait_in(fd))
+            return false;
+        ssize_t n = read(fd, piece, sizeof piece);
+        if (n <= 0 || buf_append(out, span_of(piece, (size_t)n)) != ERR_OK)
+            return false;
+        const uint8_t *end = memmem(out->ptr, out->len, "\r\n\r\n", 4);
+        if (!end)
+            continue;
+        /* Of chunks the last one is the end: what the tests send does not hold it otherwise. */
+        if (memmem(out->ptr, out->len, "transfer-encoding: chunked", 26)) {
+            want = memcmp(out->ptr + out->len - 5, "0\r\n\r\n", 5) == 0 ? out->len : SIZE_MAX;
+            continue;
+        }
+        const char *length = memmem(out->ptr, out->len, "content-length: ", 16);
+        want = (size_t)(end - out->ptr) + 4 + (length ? strtoul(length + 16, NULL, 10) : 0);
+    }
+    return true;
+}
+
+/* False: this connection is over. */
+static bool play(int fd)
+{
+    const struct t_turn *t = &t_service.turns[t_service.n_done];
+
+    if (t_service.n_done == t_service.n_turns)
+        return wait_in(fd) && false;
+    if (!t->unread && !read_request(fd, &t_service.requests[t_service.n_done]))
+        return false;
+    __atomic_add_fetch(&t_service.n_done, 1, __ATOMIC_SEQ_CST);
+    if (t->silent) {
+        (void)wait_in(t_service.stop[0]);
+        return false;
+    }
+    (void)!send(fd, t->answer, strlen(t->answer), MSG_NOSIGNAL);
+    if (t->unread) { /* as the service does: what comes is dropped, for a while */
+        (void)shutdown(fd, SHUT_WR);
+        static char piece[65536];
+        while (wait_in(fd) && read(fd, piece, sizeof piece) > 0) {
+        }
+    }
+    return !t->close && !t->unread;
+}
+
+static void *serve(void *arg)
+{
+    (void)arg;
+    while (wait_in(t_service.listener)) {
+        int fd = accept(t_service.listener, NULL, NULL);
+        __atomic_add_fetch(&t_service.n_connections, 1, __ATOMIC_SEQ_CST);
+        while (play(fd)) {
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+int t_service_make(void **state)
+{
+    (void)state;
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+    t_service = (struct t_service){ .path = "/tmp/ns-lib-XXXXXX" };
+    int unused = mkstemp(t_service.path);
+    close(unused);
+    unlink(t_service.path);
+    memcpy(un.sun_path, t_service.path, strlen(t_service.path));
+    snprintf(t_service.address, sizeof t_service.address, "unix:%s", t_service.path);
+    t_service.listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(t_service.listener, (struct sockaddr *)&un, sizeof un) != 0 ||
+        listen(t_service.listener, 8) != 0 || pipe(t_service.stop) != 0)
+        return -1;
+    for (size_t i = 0; i < T_REQUESTS_MAX; i++)
+        t_service.requests[i] = BUF_INIT(64 << 20);
+    return pthread_create(&t_service.thread, NULL, serve, NULL);
+}
+
+int t_service_end(void **state)
+{
+    (void)state;
+    close(t_service.stop[1]);
+    pthread_join(t_service.thread, NULL);
+    close(t_service.stop[0]);
+    close(t_service.listener);
+    unlink(t_service.path);
+    for (size_t i = 0; i < T_REQUESTS_MAX; i++)
+        buf_clear(&t_service.requests[i]);
+    return 0;
+}
+
+void t_service_turns(unsigned n, const struct t_turn *t)
+{
+    memcpy(t_service.turns, t, n * sizeof *t);
+    t_service.n_turns = n;
+}
+
+struct nitroseal *t_service_handle(void)
+{
+    struct nitroseal *ns = NULL;
+    struct nitroseal_error *error = NULL;
+
+    assert_int_equal(nitroseal_new(t_service.address, &ns, &error), NITROSEAL_OK);
+    assert_null(error);
+    return ns;
+}
