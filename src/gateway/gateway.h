@@ -83,8 +83,8 @@ void gateway_stream_skip(struct gateway_stream *s, size_t n);
 /* Take from `in` what is there, at most until `out` is full, and append it framed. *consumed of
  * `in` are dealt with in any case. ERR_OK: s->done, or out is full. ERR_MORE. ERR_MALFORMED: the
  * sender's framing is broken. ERR_NOMEM. ERR_DENIED, of an answer: the service takes it back
- * (doc/formats.md, "An answer that is not whole"). Its reason, a chunk's line without the chunk, was
- * appended if what leaves is chunked; nothing may follow it, and the connection has to end. */
+ * (doc/formats.md, "An answer that is not whole"). Its reason, a chunk's line without the chunk,
+ * was appended if what leaves is chunked; nothing may follow it, and the connection has to end. */
 MUST_USE enum err gateway_stream_next(struct gateway_stream *s, struct span in, struct buf *out,
                                       size_t *consumed, struct why *why);
 /* The sender's connection ended: ERR_OK with s->done only if the body may end here; what ends it is
