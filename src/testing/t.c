@@ -103,6 +103,19 @@ void t_assert_buf(const struct buf *b, const char *text)
     t_assert_span(buf_view(b), span_str(text));
 }
 
+void t_assert_lines(const struct buf *b, const char *const *lines, size_t n)
+{
+    struct span rest = buf_view(b);
+
+    for (size_t i = 0; i < n; i++) {
+        struct span line = span_cut(&rest, '\n');
+        if (!span_is(line, lines[i]) || !rest.ptr)
+            fail_msg("line %zu: %.*s in place of %s", i + 1, (int)line.len, (const char *)line.ptr,
+                     lines[i]);
+    }
+    assert_int_equal(rest.len, 0);
+}
+
 bool t_under_valgrind(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");

@@ -29,6 +29,8 @@ bool t_under_valgrind(void);
 
 /* buf content equals the text / the hex. */
 void t_assert_buf(const struct buf *b, const char *text);
+/* buf content is these lines, each with a line feed behind it, and no more. */
+void t_assert_lines(const struct buf *b, const char *const *lines, size_t n);
 void t_assert_span(struct span got, struct span want);
 
 #endif
