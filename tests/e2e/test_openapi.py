@@ -2,7 +2,7 @@
 """doc/openapi.yaml against the real service, both ways: every path, method, media type and success in the file is asked for and answers as it says; every
 route and every error code of the service is in the file; failures of each status are provoked and are as described; requests that the service refuses for
 their form do not satisfy the file's schemas either. TAP."""
-import base64, http.client, json, os, re, signal, socket, threading, time
+import base64, http.client, http.server, json, os, re, signal, socket, ssl, struct, subprocess, threading, time
 
 import lib
 from lib import check
@@ -317,17 +317,160 @@ def trouble():
     stack.start_proxy()
 
 
+# --- parts that fail, each in its way ------------------------------------------------------------------------------
+
+def until_code(title, code, status, *request, cid, **how):
+    """What comes by and by: asked for again for a while. Answers on the way are judged, too."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        _, data = ask(title, *request, cid=cid, **how)
+        if data.startswith(b"{") and json.loads(data).get("code") == code:
+            break
+        time.sleep(0.1)
+    check((status, code) in provoked, f"{title}: {status} {code}", data[:300])
+
+
+def bad_nsm():
+    """The enclave's own NSM: gone, silent, and with another's signature."""
+    nsm = stack.start_nsm("nsm-bad")
+    options = ["--document-max-age", "1", "--kms-try", "300", "--kms-deadline", "700"]
+    service = stack.start_service(cid=31, nsm="nsm-bad", name="service-nsm", options=options)
+    ask("held", "PUT", "/v1/credentials", stack.app.seed(), want=204, cid=31)
+    ask("while it is there", "POST", "/v1/encrypt", {"message": "x"}, want=200, cid=31)
+    nsm.signal(signal.SIGSTOP)
+    time.sleep(1.2)  # the document has aged
+    threading.Timer(1.0, lambda: nsm.signal(signal.SIGCONT)).start()
+    until_code("the NSM is silent", "nsm_timeout", 504, "POST", "/v1/encrypt", {"message": "x"}, cid=31)
+    nsm.signal(signal.SIGCONT)
+    nsm.stop()
+    until_code("the NSM is gone", "nsm_failed", 503, "POST", "/v1/encrypt", {"message": "x"}, cid=31)
+    nsm = stack.start_nsm("nsm-bad", options=["--expired-leaf"])
+    until_code("the NSM's certificate has ended", "document_not_trusted", 500, "POST", "/v1/encrypt", {"message": "x"}, cid=31)
+    service.stop()
+    nsm.stop()
+
+
+class LyingKms:
+    """Behind the relay, with a certificate that the service was told to trust: what a KMS must never say."""
+
+    def __init__(self):
+        cert, key = stack.path("liar.pem"), stack.path("liar.key")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert], check=True, capture_output=True)
+        self.cert, self.says = cert, b""
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Type", "application/x-amz-json-1.1")
+                self.send_header("Content-Length", str(len(outer.says)))
+                self.end_headers()
+                self.wfile.write(outer.says)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        self.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def bad_kms(triple):
+    liar = LyingKms()
+    with open(stack.path("liar.yaml"), "w") as f:
+        f.write(f"allowlist:\n- {{address: 127.0.0.1, port: {liar.port}}}\n")
+    relay = lib.Program("vsock-proxy", ["--config", f.name, 8001, "127.0.0.1", liar.port], env={"NITROSEAL_VSOCK": "unix:" + stack.v}, log=stack.log_of("proxy-liar"))
+    lib.until(lambda: stack.answers(os.path.join(stack.v, "3.vsock_8001")), what="the liar's relay")
+    there = ["--endpoint", f"https://localhost:{liar.port}", "--kms-proxy-port", "8001"]
+    service = stack.start_service(cid=32, name="service-liar", options=[*there, "--ca-file", liar.cert])
+    ask("held", "PUT", "/v1/credentials", stack.app.seed(), want=204, cid=32)
+    some, other = base64.b64encode(os.urandom(100)).decode(), stack.arn[:-4] + "0000"
+    good = {"KeyId": stack.arn, "CiphertextBlob": some}
+    for title, answer, code, status in (("no JSON", None, "kms_malformed_answer", 502), ("nothing for the recipient", good, "kms_not_attested", 502),
+                                        ("a key that is not encrypted to us", {**good, "Plaintext": base64.b64encode(bytes(32)).decode()}, "kms_not_attested", 502),
+                                        ("of another key", {**good, "KeyId": other, "CiphertextForRecipient": some}, "key_mismatch", 403),
+                                        ("a data key for somebody else", {**good, "CiphertextForRecipient": some}, "data_key_not_opened", 502)):
+        liar.says = json.dumps(answer).encode() if answer else b"hello"
+        ask(f"KMS says: {title}", "POST", "/v1/encrypt", {"message": "x"}, want=status, code=code, cid=32)
+    service.stop()
+    service = stack.start_service(cid=33, name="service-other-ca", options=there)
+    ask("held", "PUT", "/v1/credentials", stack.app.seed(), want=204, cid=33)
+    ask("a KMS of an unknown CA", "POST", "/v1/decrypt", triple, want=502, code="kms_tls_refused", cid=33)
+    service.stop()
+    relay.stop()
+
+
+def busy_kms():
+    """More calls than the account's quota: tried again, and then said."""
+    stack.kms_program.stop()
+    stack.start_kms(["--quota", "1"])
+    until_code("KMS throttles", "kms_unavailable", 503, "POST", "/v1/encrypt", {"message": "x"}, cid=30)
+    stack.kms_program.stop()
+    stack.start_kms()
+
+
+def past_a_limit():
+    """A message with one pair more than is read: the header alone."""
+    pairs = b"".join(struct.pack(">H2sH", 2, b"%02d" % i, 0) for i in range(65))
+    context = struct.pack(">H", 65) + pairs
+    header = b"\x02\x04\x78" + bytes(32) + struct.pack(">H", len(context)) + context
+    ask("a message with 65 pairs", "POST", "/v1/messages/decrypt", header + bytes(500), want=413, code="message_limit")
+
+
+def stopping():
+    """A request that is half there when the service is told to stop, while another one runs."""
+    service = stack.start_service(cid=34, name="service-stopping", options=["--kms-try", "1500", "--kms-deadline", "2000"])
+    ask("held", "PUT", "/v1/credentials", stack.app.seed(), want=204, cid=34)
+    stack.kms_program.signal(signal.SIGSTOP)
+    runs = threading.Thread(target=lambda: ask("one that runs", "POST", "/v1/encrypt", {"message": "x"}, want=504, code="kms_timeout", cid=34))
+    runs.start()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(30)
+        s.connect(os.path.join(stack.v, f"34.vsock_{lib.PORT}"))
+        s.sendall(b"POST /v1/random HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{")
+        time.sleep(0.3)
+        service.signal(signal.SIGTERM)
+        time.sleep(0.2)
+        try:
+            s.sendall(b'"bytes":8}')
+        except OSError:
+            pass  # answered already
+        r = http.client.HTTPResponse(s, method="POST")
+        r.begin()
+        body = r.read()
+    judge("half a request", "/v1/random", "POST", r.status, r.headers, body)
+    check(r.status == 503 and json.loads(body)["code"] == "stopping", "it is told so", r.status, body[:200])
+    runs.join()
+    stack.kms_program.signal(signal.SIGCONT)
+    check(service.stop() == 0, "and the service has ended as it should")
+
+
+# Why not here, each.
+NOT_PROVOKED = {
+    "internal": "a fault of our own: no memory for an answer has other codes, and the generator and the ciphers fail only when they are made to, "
+                "which tests/inject does from inside",
+}
+
+
 def covered():
     wanted = {(p, m, s, t) for p, m, op in operations() for s, r in op["responses"].items() if s < "400" for t in (S.get(r).get("content") or [""])}
     check(wanted <= seen, "every success of the file, in every media type, was seen", wanted - seen)
     statuses = {s for s, _ in provoked}
     described = set(code_sets())
-    check(described - statuses == {500}, "a failure of every status, but for the enclave's own fault", described - statuses)
+    check(described == statuses, "a failure of every status", described ^ statuses)
     codes = {c for _, c in provoked}
     missing = sorted(c for cs in code_sets().values() for c in cs if c not in codes)
     check(all((s, c) in {(s, c) for s, cs in code_sets().items() for c in cs} for s, c in provoked), "and none that is not described", provoked)
-    print("# codes that were not provoked here:", " ".join(missing))
-    check(len(codes) >= 25, "most codes", len(codes))
+    for code in missing:
+        print(f"# not provoked: {code}: {NOT_PROVOKED.get(code, 'no reason is known')}")
+    check(set(missing) == set(NOT_PROVOKED), "every code was provoked, but for those that say why not", missing)
 
 
 the_file()
@@ -341,5 +484,10 @@ refusals(the_triple, the_headers, the_bytes)
 routes()
 small_service()
 trouble()
+past_a_limit()
+busy_kms()
+bad_kms(the_triple)
+bad_nsm()
+stopping()
 covered()
 lib.plan()
