@@ -134,8 +134,24 @@ size_t rsa_key_bytes(const struct rsa_key *key)
     return key->bytes;
 }
 
+/* Of a decryption that failed; empties the queue. What is wrong with a ciphertext is written there,
+ * what was missing to find out (nothing but memory) is not always. */
+static enum err why_not_opened(void)
+{
+    enum err r = ERR_NOMEM;
+
+    for (unsigned long e = ERR_get_error(); e != 0; e = ERR_get_error()) {
+        int reason = ERR_GET_REASON(e);
+        if (ERR_GET_LIB(e) == ERR_LIB_RSA &&
+            (reason == RSA_R_OAEP_DECODING_ERROR || reason == RSA_R_DATA_TOO_LARGE_FOR_MODULUS))
+            r = ERR_VERIFY;
+    }
+    return r;
+}
+
 /* The library's reasons are not told apart: whether padding or number was wrong is what
- * Manger's attack on OAEP wants to know. */
+ * Manger's attack on OAEP wants to know. That memory was missing says nothing of either: what asks
+ * for it does so whatever the block looks like. */
 enum err rsa_oaep_open(struct crypto *cx, const struct rsa_key *key, struct span ct,
                        struct secret *out)
 {
@@ -150,11 +166,10 @@ enum err rsa_oaep_open(struct crypto *cx, const struct rsa_key *key, struct span
         return r;
     AUTO(EVP_PKEY_CTX_free_p) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(key->open);
     if (!ctx)
-        return ossl_fail();
-    int ok = EVP_PKEY_decrypt(ctx, plain.ptr, &len, ct.ptr, ct.len);
+        return ossl_no_room();
+    if (EVP_PKEY_decrypt(ctx, plain.ptr, &len, ct.ptr, ct.len) != 1)
+        return why_not_opened();
     ERR_clear_error();
-    if (ok != 1)
-        return ERR_VERIFY;
     secret_shorten(&plain, len);
     *out = secret_take(&plain);
     return ERR_OK;

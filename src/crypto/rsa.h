@@ -25,7 +25,7 @@ void rsa_key_freep(struct rsa_key **key);
 struct span rsa_key_spki(const struct rsa_key *key);
 /* Modulus length in bytes. */
 size_t rsa_key_bytes(const struct rsa_key *key);
-/* ERR_VERIFY: does not open, whatever the reason. */
+/* ERR_VERIFY: does not open, whatever is wrong with it. ERR_NOMEM. */
 MUST_USE enum err rsa_oaep_open(struct crypto *cx, const struct rsa_key *key, struct span ct,
                                 struct secret *out);
 

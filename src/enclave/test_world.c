@@ -69,13 +69,19 @@ void world_clear(struct world *w)
     enclave_free(w->e);
 }
 
+void (*world_on_work)(bool begins);
+
 void world_event(struct world *w, struct enclave_event ev)
 {
     enclave_step(w->e, w->rq, &ev, w->now, &w->a);
     while (w->a.kind == ENCLAVE_WORK) {
         const struct enclave_event worked = { .kind = ENCLAVE_WORKED };
         w->works++;
+        if (world_on_work)
+            world_on_work(true);
         enclave_work(w->cx, w->rq);
+        if (world_on_work)
+            world_on_work(false);
         enclave_step(w->e, w->rq, &worked, w->now, &w->a);
     }
 }

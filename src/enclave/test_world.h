@@ -40,6 +40,8 @@ void world_clear(struct world *w);
 /* A request's bytes in; works are done at once. */
 void world_ask(struct world *w, struct span request);
 void world_event(struct world *w, struct enclave_event ev);
+/* Called before (true) and after each work, if set. */
+extern void (*world_on_work)(bool begins);
 /* KMS answers with this body; "%s" in `json` is CiphertextForRecipient of the data key. */
 void world_kms(struct world *w, unsigned status, const char *json);
 /* The usual good answer, for GenerateDataKey and for Decrypt. */

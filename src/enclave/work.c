@@ -150,8 +150,8 @@ static void open_key_and_text(struct crypto *cx, struct enclave_request *rq)
         rq->failure = (struct failure){
             .error = is_decrypt(rq) ? "Failed to decrypt data key from KMS"
                                     : "Failed to get data key from KMS",
-            .code = "data_key_not_opened",
-            .detail = why.what,
+            .code = r == ERR_NOMEM ? "busy" : "data_key_not_opened",
+            .detail = r == ERR_NOMEM ? NULL : why.what,
         };
         return;
     }

@@ -6,8 +6,10 @@
 
 enum {
     ANSWER_IN_MAX = HTTP1_HEAD_MAX + KMS_ANSWER_MAX,
-    OPENING_MAX = 4, /* handshakes at one time: each costs as much CPU as three requests */
-    STALE_MAX = 3,   /* times that an exchange meets a connection closed while idle */
+    OPENING_MAX = 4,     /* handshakes at one time: each costs as much CPU as three requests */
+    STALE_MAX = 3,       /* times that an exchange meets a connection closed while idle */
+    RETRY_FIRST_MS = 10, /* after a connection could not even be begun; doubled each time */
+    RETRY_MAX_MS = 640,
 };
 
 enum kept_state { KEPT_OPENING, KEPT_IDLE, KEPT_BUSY, KEPT_DYING };
@@ -29,7 +31,8 @@ struct kms_pool {
     unsigned conns, opening, waiting;
     struct kms_flow own;             /* of exchanges without one */
     struct kms_flow *round, *behind; /* flows that wait: the next one, and the last */
-    struct loop_timer *timer;        /* the earliest deadline among those that wait */
+    struct loop_timer *timer;        /* the earliest deadline among those that wait, and `retry` */
+    uint64_t retry_ns, retry_ms;     /* not to begin a connection before; 0: none has failed */
 };
 
 static void pump(struct kms_pool *p);
@@ -98,23 +101,21 @@ static struct exchange *dequeue(struct kms_pool *p)
 
 static void arm_timer(struct kms_pool *p)
 {
-    uint64_t earliest = 0;
+    uint64_t earliest = p->retry_ns;
 
     for (const struct kms_flow *f = p->round; f; f = f->next)
         for (const struct exchange *x = f->first; x; x = x->next)
             if (earliest == 0 || x->deadline_ns < earliest)
                 earliest = x->deadline_ns;
-    if (earliest)
+    if (p->round)
         loop_timer_arm(p->timer, earliest);
     else
         loop_timer_disarm(p->timer);
 }
 
 /* Those whose time is over, taken out first: a callback may add new ones. */
-static void on_timer(void *arg)
+static void end_late(struct kms_pool *p, uint64_t now)
 {
-    struct kms_pool *p = arg;
-    uint64_t now = loop_now_ns(p->loop);
     struct exchange *over = NULL;
 
     for (unsigned n = p->waiting; n > 0; n--) { /* once around: order within a flow stays */
@@ -130,6 +131,18 @@ static void on_timer(void *arg)
         struct exchange *x = over;
         over = x->next;
         x->broken(x->arg, ERR_TIMEOUT, "no connection to KMS became free in time");
+    }
+}
+
+static void on_timer(void *arg)
+{
+    struct kms_pool *p = arg;
+    uint64_t now = loop_now_ns(p->loop);
+
+    end_late(p, now);
+    if (p->retry_ns != 0 && now >= p->retry_ns) {
+        p->retry_ns = 0;
+        pump(p);
     }
     arm_timer(p);
 }
@@ -342,17 +355,39 @@ static struct kept *find_idle(struct kms_pool *p)
     return NULL;
 }
 
+/* There was no memory, say. Where no connection is left, nothing else would ever come back to those
+ * that wait. */
+static void retry_later(struct kms_pool *p)
+{
+    p->retry_ms = p->retry_ms == 0 ? RETRY_FIRST_MS : p->retry_ms * 2;
+    if (p->retry_ms > RETRY_MAX_MS)
+        p->retry_ms = RETRY_MAX_MS;
+    p->retry_ns = loop_now_ns(p->loop) + p->retry_ms * NS_PER_MS;
+    arm_timer(p);
+}
+
+static void open_more(struct kms_pool *p)
+{
+    while (p->waiting > p->opening && p->opening < OPENING_MAX && p->conns < p->o.conns_max) {
+        if (!open_one(p)) {
+            retry_later(p);
+            return;
+        }
+        p->retry_ms = 0;
+    }
+}
+
 /* Give waiting exchanges to free connections, and open more while that can help. What cannot be
- * served now waits for a connection to come free, or for its deadline. */
+ * served now waits for a connection to come free, for a better time to open one, or for its
+ * deadline. */
 static void pump(struct kms_pool *p)
 {
     struct kept *k;
 
     while (p->round && (k = find_idle(p)))
         send_on(k, dequeue(p));
-    while (p->waiting > p->opening && p->opening < OPENING_MAX && p->conns < p->o.conns_max)
-        if (!open_one(p))
-            break;
+    if (p->retry_ns == 0)
+        open_more(p);
 }
 
 enum err kms_pool_call(struct kms_pool *p, struct exchange *x)

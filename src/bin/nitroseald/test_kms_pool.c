@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "bin/nitroseald/kms_pool.h"
+#include "testing/failing_malloc.h"
 #include "testing/t.h"
 
 enum { CALLS_MAX = 16, T_MS = 1000000 };
@@ -375,6 +376,54 @@ static void nobody_listens(void **state)
     world_close(&w);
 }
 
+/* There is no memory for the only connection, twice: tried again after 10 and 20 ms, not at the
+ * deadline and not without pause. */
+static void begins_again_without_any(void **state)
+{
+    (void)state;
+    struct world w = { 0 };
+
+    world_open(&w, 1, 4, 1000);
+    uint64_t start = clock_mono_ns();
+    countdown = 1;
+    assert_int_equal(call(&w, 0, 60000), ERR_OK);
+    assert_true(hit);
+    assert_int_equal(kms_pool_conns(w.pool), 0);
+    hit = false;
+    countdown = 1;
+    assert_int_equal(call(&w, 1, 60000), ERR_OK); /* not a reason to try at once */
+    assert_false(hit);
+    w.wanted = 2;
+    loop_run(w.loop);
+    assert_true(hit);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(w.result[i], ERR_OK);
+        assert_int_equal(w.order[i], i);
+    }
+    assert_int_equal(w.conns, 1);
+    uint64_t took_ms = (clock_mono_ns() - start) / T_MS;
+    assert_in_range(took_ms, 30, 20000);
+    world_close(&w);
+}
+
+/* With none to be had in its time it ends at its deadline. */
+static void cannot_begin_in_time(void **state)
+{
+    (void)state;
+    struct world w = { 0 };
+
+    world_open(&w, 1, 4, 1000);
+    countdown = 1;
+    assert_int_equal(call(&w, 0, 3), ERR_OK);
+    w.wanted = 1;
+    loop_run(w.loop);
+    assert_int_equal(w.result[0], ERR_TIMEOUT);
+    pause_for(&w, 30); /* nobody waits any more: nothing is opened */
+    assert_int_equal(kms_pool_conns(w.pool), 0);
+    assert_int_equal(one(&w, 1), ERR_OK);
+    world_close(&w);
+}
+
 static void idle_connections_are_closed(void **state)
 {
     (void)state;
@@ -404,6 +453,8 @@ int main(void)
         cmocka_unit_test(opens_at_most_its_limit),
         cmocka_unit_test(deadlines),
         cmocka_unit_test(nobody_listens),
+        cmocka_unit_test(begins_again_without_any),
+        cmocka_unit_test(cannot_begin_in_time),
         cmocka_unit_test(idle_connections_are_closed),
     };
 
