@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST_BYTES = 64 };
+enum { FIRST_BYTES = 64, DECIMAL_BYTES = 20 }; /* 2^64 - 1 has 20 digits */
 
 void buf_clear(struct buf *b)
 {
@@ -24,7 +24,9 @@ void buf_reset(struct buf *b)
 /* Move to a larger block; never realloc(), which would leave the old bytes behind. */
 static enum err grow(struct buf *b, size_t need)
 {
-    size_t cap = b->cap ? b->cap : FIRST_BYTES;
+    /* The first block is as long as it has to be: who knows how much comes asks for it at once, and
+     * all of a block is wiped. */
+    size_t cap = b->cap ? b->cap : need > FIRST_BYTES ? need : FIRST_BYTES;
 
     while (cap < need)
         cap = cap > SIZE_MAX / 2 ? need : cap * 2;
@@ -94,6 +96,17 @@ enum err buf_append_byte(struct buf *b, uint8_t c)
 enum err buf_append_str(struct buf *b, const char *s)
 {
     return buf_append(b, span_str(s));
+}
+
+enum err buf_append_uint(struct buf *b, uint64_t v)
+{
+    char digits[DECIMAL_BYTES];
+    size_t at = sizeof digits;
+
+    do
+        digits[--at] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    return buf_append(b, span_of(digits + at, sizeof digits - at));
 }
 
 enum err buf_printf(struct buf *b, const char *fmt, ...)

@@ -35,6 +35,7 @@ void buf_commit(struct buf *b, size_t n);
 MUST_USE enum err buf_append(struct buf *b, struct span s);
 MUST_USE enum err buf_append_byte(struct buf *b, uint8_t c);
 MUST_USE enum err buf_append_str(struct buf *b, const char *s);
+MUST_USE enum err buf_append_uint(struct buf *b, uint64_t v); /* in decimal */
 MUST_USE enum err buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

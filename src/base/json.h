@@ -104,6 +104,8 @@ struct json_out {
 };
 
 struct json_out json_out_init(struct buf *out);
+/* Go on inside an object or array that has members already, wherever they are. */
+struct json_out json_out_resume(struct buf *out);
 void json_out_object(struct json_out *w);
 void json_out_object_end(struct json_out *w);
 void json_out_array(struct json_out *w);

@@ -7,6 +7,11 @@ struct json_out json_out_init(struct buf *out)
     return (struct json_out){ .out = out };
 }
 
+struct json_out json_out_resume(struct buf *out)
+{
+    return (struct json_out){ .out = out, .comma = true };
+}
+
 static void put(struct json_out *w, struct span s)
 {
     if (w->err == ERR_OK)
@@ -126,7 +131,7 @@ void json_out_uint(struct json_out *w, uint64_t v)
 {
     begin_value(w);
     if (w->err == ERR_OK)
-        w->err = buf_printf(w->out, "%llu", (unsigned long long)v);
+        w->err = buf_append_uint(w->out, v);
 }
 
 void json_out_int(struct json_out *w, int64_t v)

@@ -61,6 +61,34 @@ static void formats(void **state)
     assert_int_equal(b.len, 9);
 }
 
+static void writes_numbers(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(32), exact = BUF_INIT(20), small = BUF_INIT(2);
+
+    assert_int_equal(buf_append_uint(&b, 0), ERR_OK);
+    assert_int_equal(buf_append_uint(&b, 9), ERR_OK);
+    assert_int_equal(buf_append_uint(&b, 1000), ERR_OK);
+    t_assert_buf(&b, "091000");
+    assert_int_equal(buf_append_uint(&exact, UINT64_MAX), ERR_OK);
+    t_assert_buf(&exact, "18446744073709551615");
+    assert_int_equal(buf_append_uint(&small, 100), ERR_LIMIT);
+    assert_int_equal(small.len, 0);
+}
+
+/* What is asked for at once has no room beyond it that would be wiped for nothing. */
+static void first_block_fits(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(10000), few = BUF_INIT(10000);
+    uint8_t *p;
+
+    assert_int_equal(buf_reserve(&b, 5001, &p), ERR_OK);
+    assert_int_equal(b.cap, 5001);
+    assert_int_equal(buf_append_byte(&few, 1), ERR_OK);
+    assert_in_range(few.cap, 2, 64);
+}
+
 static void wipes_what_it_leaves(void **state)
 {
     (void)state;
@@ -156,6 +184,8 @@ int main(void)
         cmocka_unit_test(grows_to_its_maximum),
         cmocka_unit_test(zero_value_takes_nothing),
         cmocka_unit_test(formats),
+        cmocka_unit_test(writes_numbers),
+        cmocka_unit_test(first_block_fits),
         cmocka_unit_test(wipes_what_it_leaves),
         cmocka_unit_test(hands_over),
         cmocka_unit_test(reserve_then_commit),

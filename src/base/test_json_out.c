@@ -88,6 +88,19 @@ static void next_code_point(void **state)
     assert_int_equal(raw.len, 0);
 }
 
+static void goes_on_inside(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf out = BUF_INIT(64);
+    struct json_out w = json_out_resume(&out);
+
+    json_out_key(&w, "a");
+    json_out_uint(&w, 1);
+    json_out_object_end(&w);
+    assert_int_equal(json_out_end(&w), ERR_OK);
+    t_assert_buf(&out, ",\"a\":1}");
+}
+
 /* Every code point as an escape, or two, against UTF-8 written down once more. */
 static void every_code_point(void **state)
 {
@@ -190,7 +203,7 @@ static void full_buffer_is_sticky(void **state)
     }
 }
 
-enum { FIXED = 7, ROWS = sizeof rows / sizeof rows[0] };
+enum { FIXED = 8, ROWS = sizeof rows / sizeof rows[0] };
 
 int main(void)
 {
@@ -198,7 +211,7 @@ int main(void)
         cmocka_unit_test(absent_string),         cmocka_unit_test(embedded_nul),
         cmocka_unit_test(next_code_point),       cmocka_unit_test(all_kinds),
         cmocka_unit_test(every_code_point),      cmocka_unit_test(refuses_what_is_not_utf8),
-        cmocka_unit_test(full_buffer_is_sticky),
+        cmocka_unit_test(full_buffer_is_sticky), cmocka_unit_test(goes_on_inside),
     };
 
     for (size_t i = 0; i < ROWS; i++)

@@ -88,7 +88,8 @@ enum err crypto_new(struct crypto **out)
 
     if (!cx)
         return ERR_NOMEM;
-    if (!hash_prepare(&cx->sha256, "SHA2-256") || !hash_prepare(&cx->sha384, "SHA2-384") ||
+    if (!(cx->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL)) ||
+        !hash_prepare(&cx->sha384, "SHA2-384") ||
         !cipher_prepare("AES-256-GCM", &cx->gcm, &cx->gcm_ctx) ||
         !cipher_prepare("AES-256-CBC", &cx->cbc, &cx->cbc_ctx) ||
         !(cx->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL)))
@@ -114,7 +115,7 @@ void crypto_free(struct crypto *cx)
     EVP_CIPHER_free(cx->cbc);
     EVP_CIPHER_free(cx->gcm);
     hash_free(&cx->sha384);
-    hash_free(&cx->sha256);
+    EVP_MD_free(cx->sha256);
     free(cx);
 }
 

@@ -21,7 +21,8 @@ struct hash {
 };
 
 struct crypto {
-    struct hash sha256, sha384;
+    EVP_MD *sha256; /* for signatures; hash.c has its own */
+    struct hash sha384;
     EVP_CIPHER *gcm, *cbc;
     EVP_CIPHER_CTX *gcm_ctx, *cbc_ctx;
     EVP_MAC *hmac;

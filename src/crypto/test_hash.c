@@ -101,15 +101,42 @@ static void million(void **state)
     free(a);
 }
 
+/* A copy goes on by itself; every way to cut a text gives the same. */
+static void under_way(void **state)
+{
+    (void)state;
+    uint8_t text[200], whole[SHA256_BYTES], out[SHA256_BYTES];
+    const struct sha256_state zeros = { 0 };
+
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (uint8_t)i;
+    assert_int_equal(sha256(cx, SPAN_ARRAY(text), whole), ERR_OK);
+    for (size_t cut = 0; cut <= sizeof text; cut++) {
+        struct sha256_state first, copy;
+        sha256_begin(&first);
+        sha256_more(&first, span_of(text, cut));
+        copy = first;
+        sha256_more(&first, SPAN_LIT("something else"));
+        sha256_end(&first, out);
+        assert_memory_not_equal(out, whole, sizeof out);
+        sha256_more(&copy, span_from(SPAN_ARRAY(text), cut));
+        sha256_more(&copy, SPAN_EMPTY);
+        sha256_end(&copy, out);
+        assert_memory_equal(out, whole, sizeof out);
+        assert_memory_equal(&copy, &zeros, sizeof copy);
+    }
+}
+
 int main(void)
 {
     enum { ROWS = sizeof rows / sizeof rows[0] };
-    struct CMUnitTest tests[ROWS + 2];
+    struct CMUnitTest tests[ROWS + 3];
 
     for (size_t i = 0; i < ROWS; i++)
         tests[i] = (struct CMUnitTest){ rows[i].name, known_answer, NULL, NULL, &rows[i] };
     tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(parts);
     tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(million);
+    tests[ROWS + 2] = (struct CMUnitTest)cmocka_unit_test(under_way);
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
         return 1;
     int failed = cmocka_run_group_tests_name("hash", tests, NULL, NULL);

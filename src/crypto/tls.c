@@ -215,6 +215,7 @@ enum err tls_feed(struct tls *t, struct span from_peer, struct why *why)
 
     if (t->failed)
         return why_fail(why, ERR_INTERNAL, "connection has failed before", 0);
+    t->queued += from_peer.len;
     if (from_peer.len > 0 &&
         (BIO_write_ex(SSL_get_rbio(t->ssl), from_peer.ptr, from_peer.len, &taken) != 1 ||
          taken != from_peer.len)) {
@@ -250,18 +251,28 @@ static enum err read_nothing(struct tls *t, struct why *why)
     return ret == 1 ? ERR_LIMIT : outcome(t, ret, why);
 }
 
+/* Neither whole records nor a part of one. To ask the engine costs a buffer for the answer. */
+static bool is_drained(struct tls *t)
+{
+    if (SSL_has_pending(t->ssl) || BIO_ctrl_pending(SSL_get_rbio(t->ssl)) > 0)
+        return false;
+    t->queued = 0;
+    return true;
+}
+
 enum err tls_read(struct tls *t, struct buf *plain, struct why *why)
 {
     if (t->failed)
         return why_fail(why, ERR_INTERNAL, "connection has failed before", 0);
-    while (tls_is_open(t) && !t->closed) {
+    while (tls_is_open(t) && !t->closed && !is_drained(t)) {
         size_t room = plain->max - plain->len, n = 0;
+        size_t likely = t->queued < READ_BYTES ? t->queued : READ_BYTES;
         uint8_t *to = NULL;
         ERR_clear_error();
         if (room == 0)
             return read_nothing(t, why);
-        if (room > READ_BYTES)
-            room = READ_BYTES;
+        if (room > likely)
+            room = likely;
         enum err r = buf_reserve(plain, room, &to);
         if (r != ERR_OK)
             return why_fail(why, r, "TLS", 0);
@@ -269,6 +280,7 @@ enum err tls_read(struct tls *t, struct buf *plain, struct why *why)
         if (ret != 1)
             return outcome(t, ret, why);
         buf_commit(plain, n);
+        t->queued -= n; /* a text is shorter than its records */
     }
     return ERR_OK;
 }

@@ -22,6 +22,7 @@ struct tls {
     SSL *ssl;
     struct tls_ctx *ctx;
     bool failed, closed;
+    size_t queued; /* bytes fed whose text has not been read: no less than it has */
     char name[TLS_NAME_MAX_BYTES + 1]; /* a client's server_name */
 };
 

@@ -24,6 +24,8 @@ struct enclave {
     struct rsa_key *key, *next_key; /* next: NULL, or waits for its first document */
     struct buf document;            /* empty: none */
     uint64_t document_born_ns, document_number;
+    struct kms_recipient recipient; /* of document `recipient_number` */
+    uint64_t recipient_number;
     bool job_runs;
     struct buf key_arn;       /* pinned at first use; empty: not yet */
     struct secret held_bytes; /* what `held` views; empty: none */

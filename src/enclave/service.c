@@ -73,6 +73,7 @@ void enclave_free(struct enclave *e)
     rsa_key_free(e->key);
     rsa_key_free(e->next_key);
     buf_clear(&e->document);
+    kms_recipient_clear(&e->recipient);
     buf_clear(&e->key_arn);
     secret_clear(&e->held_bytes);
     key_cache_free(e->cache);

@@ -1,14 +1,20 @@
 /* step.c - one request's way through the service: the table in enclave.h. */
+#include "base/hex.h"
 #include "enclave/private.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEP_NS_PER_MS = 1000000 };
+enum { STEP_NS_PER_MS = 1000000, ID_PART_DIGITS = 8 };
 
 void enclave_id_next(struct enclave *e, char out[static ENCLAVE_ID_BYTES])
 {
-    snprintf(out, ENCLAVE_ID_BYTES, "%08x-%08x", e->id_prefix, ++e->id_next);
+    uint32_t parts[2] = { htobe32(e->id_prefix), htobe32(++e->id_next) };
+
+    hex_write(span_of(&parts[0], sizeof parts[0]), out);
+    out[ID_PART_DIGITS] = '-';
+    hex_write(span_of(&parts[1], sizeof parts[1]), out + ID_PART_DIGITS + 1);
 }
 
 enum err enclave_request_new(struct enclave *e, struct enclave_request **out)

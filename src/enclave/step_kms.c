@@ -37,6 +37,15 @@ static const struct sigv4_credentials *credentials_of(const struct step *s)
                                     : enclave_credentials(s->e, s->now.wall_s);
 }
 
+/* Once for each document. */
+static enum err prepare_recipient(struct enclave *e)
+{
+    if (e->recipient.text.len > 0 && e->recipient_number == e->document_number)
+        return ERR_OK;
+    e->recipient_number = e->document_number;
+    return kms_recipient_set(&e->recipient, buf_view(&e->document));
+}
+
 /* `not_before_ns` 0 means now. The signature's time is now's: a pause is far below the skew that
  * KMS allows. */
 void step_call_kms(const struct step *s, uint64_t not_before_ns)
@@ -51,7 +60,7 @@ void step_call_kms(const struct step *s, uint64_t not_before_ns)
         .number_of_bytes = is_key(rq) && rq->input.key->is_new ? rq->input.key->bytes : 0,
         .context = context,
         .n_context = is_key(rq) ? context_of(rq->input.key, context) : 0,
-        .document = buf_view(&e->document),
+        .recipient = &e->recipient,
     };
     const struct kms_endpoint ep = { .host = e->set.host, .region = e->set.region };
     const struct sigv4_credentials *cred = credentials_of(s);
@@ -70,7 +79,9 @@ void step_call_kms(const struct step *s, uint64_t not_before_ns)
     rq->document_number = e->document_number;
     buf_reset(&rq->out);
     rq->out.max = KMS_REQUEST_MAX;
-    enum err r = kms_request_write(e->cx, &call, &ep, cred, s->now.wall_s, &rq->out);
+    enum err r = prepare_recipient(e);
+    if (r == ERR_OK)
+        r = kms_request_write(e->cx, &call, &ep, cred, s->now.wall_s, &rq->out);
     stack_wipe(); /* a signing key has just been derived */
     if (r != ERR_OK) {
         step_fail(s, (struct failure){ .error = key_error(rq),

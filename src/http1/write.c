@@ -8,10 +8,13 @@ static bool is_line_safe(struct span s)
     return true;
 }
 
+/* RFC 9110 section 5.6.2: one bit for each character below 128. */
 static bool is_name(struct span s)
 {
+    static const uint64_t token[2] = { 0x03ff6cfa00000000, 0x57ffffffc7fffffe };
+
     for (size_t i = 0; i < s.len; i++)
-        if (s.ptr[i] <= 0x20 || s.ptr[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", s.ptr[i]))
+        if (s.ptr[i] >= 0x80 || !(token[s.ptr[i] >> 6] >> (s.ptr[i] & 63) & 1))
             return false;
     return s.len > 0;
 }
@@ -48,8 +51,10 @@ static void put_rest(struct out *o, const struct http1_header *h, size_t n, stru
             wants_length = false;
     }
     if (wants_length && o->err == ERR_OK)
-        o->err = buf_printf(o->buf, "content-length: %zu\r\n", body.len);
-    put(o, SPAN_LIT("\r\n"));
+        o->err = buf_append_str(o->buf, "content-length: ");
+    if (wants_length && o->err == ERR_OK)
+        o->err = buf_append_uint(o->buf, body.len);
+    put(o, wants_length ? SPAN_LIT("\r\n\r\n") : SPAN_LIT("\r\n"));
     put(o, body);
 }
 
@@ -129,7 +134,12 @@ enum err http1_response_write(struct buf *out, unsigned status, const struct htt
 
     if (status < 100 || status > 599)
         return ERR_MALFORMED;
-    o.err = buf_printf(out, "HTTP/1.1 %u %s\r\n", status, reason_of(status));
+    put(&o, SPAN_LIT("HTTP/1.1 "));
+    if (o.err == ERR_OK)
+        o.err = buf_append_uint(out, status);
+    put(&o, SPAN_LIT(" "));
+    put(&o, span_str(reason_of(status)));
+    put(&o, SPAN_LIT("\r\n"));
     put_rest(&o, h, n, body, status >= 200 && status != 204 && status != 304);
     return finish(&o, start);
 }

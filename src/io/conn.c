@@ -77,6 +77,8 @@ void conn_turn_soon(struct conn *c)
     loop_defer(c->loop, &c->turn);
 }
 
+/* Moving a timer costs more than to look at the clock when it fires: it is only ever armed earlier.
+ */
 void conn_arm(struct conn *c)
 {
     uint64_t at = c->deadline_ns;
@@ -84,26 +86,28 @@ void conn_arm(struct conn *c)
 
     if (retry != 0 && (at == 0 || retry < at))
         at = retry;
-    if (at == 0)
-        (void)uv_timer_stop(&c->timer);
-    else
-        (void)uv_timer_start(&c->timer, on_timer, loop_timeout_ms(c->loop, at), 0);
+    if (at == 0 || (c->armed_ns != 0 && c->armed_ns <= at))
+        return;
+    c->armed_ns = at;
+    (void)uv_timer_start(&c->timer, on_timer, loop_timeout_ms(c->loop, at), 0);
 }
 
 static void on_timer(uv_timer_t *h)
 {
     struct conn *c = h->data;
 
+    c->armed_ns = 0;
     if (c->closing)
         return;
     if (c->deadline_ns != 0 && loop_ms_until(c->loop, c->deadline_ns) == 0) {
         conn_fail(c, ERR_TIMEOUT, errno_what(ETIMEDOUT));
         return;
     }
-    if (c->dial)
+    if (c->dial && c->dial->retry_ns != 0 && loop_ms_until(c->loop, c->dial->retry_ns) == 0) {
         c->dial->retry_ns = 0;
+        conn_turn_soon(c);
+    }
     conn_arm(c);
-    conn_turn_soon(c);
 }
 
 static void update_poll(struct conn *c);

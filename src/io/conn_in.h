@@ -51,6 +51,7 @@ struct conn {
     const struct conn_events *events;
     void *arg;
     uint64_t deadline_ns;
+    uint64_t armed_ns; /* that `timer` waits for; 0: it is not armed */
 
     struct buf in;
     size_t piece; /* of the next read */

@@ -1,6 +1,7 @@
 #include "io/loop_in.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 struct loop {
     uv_loop_t uv;
@@ -10,6 +11,8 @@ struct loop {
     struct loop_defer *first, *last;
     struct loop_member members; /* ring */
     uint8_t *scratch;
+    loop_patience_fn *patience;
+    void *patience_arg;
     bool stopped;
 };
 
@@ -99,16 +102,35 @@ static void on_check(uv_check_t *h)
     run_deferred(h->data);
 }
 
+void loop_set_patience(struct loop *l, loop_patience_fn *fn, void *arg)
+{
+    l->patience = fn;
+    l->patience_arg = arg;
+}
+
+/* A signal ends it early: fine. */
+static void be_patient(const struct loop *l)
+{
+    uint64_t ns = l->patience ? l->patience(l->patience_arg) : 0;
+    const struct timespec pause = { .tv_sec = (time_t)(ns / NS_PER_S),
+                                    .tv_nsec = (long)(ns % NS_PER_S) };
+
+    if (ns > 0)
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
 /* The last stop before sleeping. */
 static void on_prepare(uv_prepare_t *h)
 {
     struct loop *l = h->data;
 
     run_deferred(l);
-    if (l->first)
+    if (l->first) {
         (void)uv_idle_start(&l->idle, on_idle);
-    else
-        (void)uv_idle_stop(&l->idle);
+        return;
+    }
+    (void)uv_idle_stop(&l->idle);
+    be_patient(l);
 }
 
 void loop_join(struct loop *l, struct loop_member *m)

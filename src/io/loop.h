@@ -23,6 +23,10 @@ void loop_free(struct loop *l);
 /* Until loop_stop() was called, which may also be before. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
+/* Asked before the loop waits for its descriptors: for how long it may leave them alone, so that
+ * what comes meanwhile is dealt with at once together; 0: not at all. NULL: nobody is asked. */
+typedef uint64_t loop_patience_fn(void *arg);
+void loop_set_patience(struct loop *l, loop_patience_fn *fn, void *arg);
 /* Monotonic, now. */
 uint64_t loop_now_ns(const struct loop *l);
 

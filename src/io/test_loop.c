@@ -229,6 +229,38 @@ static void timers_leave_room(void **state)
     loop_timer_free(self);
 }
 
+static uint64_t pauses[] = { 20 * NS_PER_MS, 0, 0 };
+
+static uint64_t next_pause(void *arg)
+{
+    unsigned *asked = arg;
+    return pauses[*asked < 2 ? (*asked)++ : 2];
+}
+
+/* What comes meanwhile is seen after the pause, and one that is no longer set is not asked. */
+static void patience(void **state)
+{
+    (void)state;
+    unsigned asked = 0;
+    struct loop_watch *w;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(loop_watch_new(loop, ends[0], stop, "r", &w), ERR_OK);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    loop_set_patience(loop, next_pause, &asked);
+    uint64_t start = clock_mono_ns();
+    loop_run(loop);
+    assert_true(clock_mono_ns() - start >= pauses[0]);
+    assert_int_equal(asked, 1);
+    loop_set_patience(loop, NULL, NULL);
+    loop_run(loop);
+    assert_int_equal(asked, 1);
+    assert_string_equal(order, "rr");
+    loop_watch_free(w);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 #define WITH_LOOP(fn) cmocka_unit_test_setup_teardown(fn, make, unmake)
 
 int main(void)
@@ -243,6 +275,7 @@ int main(void)
         WITH_LOOP(deferred_calls),
         WITH_LOOP(deferred_calls_leave_room),
         WITH_LOOP(timers_leave_room),
+        WITH_LOOP(patience),
     };
     return cmocka_run_group_tests_name("io/loop", tests, NULL, NULL);
 }

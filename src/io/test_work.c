@@ -62,7 +62,7 @@ static unsigned slots[JOBS_MAX];
 static struct work job(unsigned i, bool gated)
 {
     slots[i] = i;
-    return (struct work){ gated ? run_behind_the_gate : run, done, &slots[i] };
+    return (struct work){ gated ? run_behind_the_gate : run, done, &slots[i], i % 3 == 0 };
 }
 
 static void all_are_done_on_the_loop(void **state)
@@ -132,6 +132,31 @@ static void nothing_new_while_freeing(void **state)
     assert_int_equal(dones, 1);
 }
 
+static void open_gate(void *arg)
+{
+    pthread_mutex_unlock(&gate);
+    done(arg);
+}
+
+/* What is finished may wait for short jobs only: this long one ends when the loop has heard. */
+static void told_before_a_long_one(void **state)
+{
+    struct work_pool *p;
+    (void)state;
+    assert_int_equal(work_pool_new(loop, 1, 8, &p), ERR_OK);
+    pthread_mutex_lock(&gate);
+    struct work brief = job(0, false), lengthy = job(1, true);
+    brief.done = open_gate;
+    brief.is_short = true;
+    lengthy.is_short = false;
+    assert_int_equal(work_submit(p, brief), ERR_OK);
+    assert_int_equal(work_submit(p, lengthy), ERR_OK);
+    expected = 2;
+    loop_run(loop);
+    assert_int_equal(dones, 2);
+    work_pool_free(p);
+}
+
 static void sizes_refused(void **state)
 {
     struct work_pool *p = NULL;
@@ -148,11 +173,9 @@ static void sizes_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_LOOP(all_are_done_on_the_loop),
-        WITH_LOOP(queue_at_its_limit),
-        WITH_LOOP(free_finishes_everything),
-        WITH_LOOP(nothing_new_while_freeing),
-        WITH_LOOP(sizes_refused),
+        WITH_LOOP(all_are_done_on_the_loop), WITH_LOOP(queue_at_its_limit),
+        WITH_LOOP(free_finishes_everything), WITH_LOOP(nothing_new_while_freeing),
+        WITH_LOOP(told_before_a_long_one),   WITH_LOOP(sizes_refused),
     };
     if (crypto_process_init() != ERR_OK)
         return 1;

@@ -1,14 +1,18 @@
 #include "io/work.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-
-#include "io/loop_in.h"
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum {
     THREADS_MAX = 64,
     QUEUE_MAX = 1 << 20,
+    TOLD_TOGETHER = 4, /* short jobs: about a millisecond */
+    PATIENCE_FROM = 8, /* short jobs that each worker has before it: two milliseconds */
+    PATIENCE_NS = 800000,
     STACK_BYTES = 512 * 1024, /* OpenSSL and getaddrinfo() use some tens of KiB */
 };
 
@@ -19,7 +23,11 @@ struct worker {
 };
 
 struct work_pool {
-    uv_async_t async;
+    /* Not libuv's uv_async_t: the loop spins until the worker that woke it has run on, which on
+     * one core is a time slice. */
+    int done_fd;
+    struct loop *loop;
+    struct loop_watch *watch;
     /* The loop's own. */
     unsigned in_flight, in_flight_max; /* accepted and not delivered: bounds the three arrays */
     struct work *batch;                /* being delivered */
@@ -29,25 +37,52 @@ struct work_pool {
     pthread_cond_t wake;
     struct work *queue; /* ring */
     unsigned head, queued;
+    unsigned queued_short; /* of these */
     struct work *finished;
     unsigned n_finished;
     unsigned idle;
+    bool told; /* the loop, of what is finished */
     bool stopping;
     struct worker workers[];
 };
 
+/* The count is far from its limit, so this cannot block, nor fail. */
+static void wake_loop(struct work_pool *p)
+{
+    const uint64_t one = 1;
+
+    while (write(p->done_fd, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+}
+
+/* Under the lock, which it gives up meanwhile: else the loop would wake up to wait for it. */
+static void tell(struct work_pool *p)
+{
+    if (p->n_finished == 0 || p->told)
+        return;
+    p->told = true;
+    (void)pthread_mutex_unlock(&p->lock);
+    wake_loop(p);
+    (void)pthread_mutex_lock(&p->lock);
+}
+
+/* Results wait for a few short jobs that are there already: to wake the loop for each of them, on a
+ * core that it shares with a worker, costs a tenth of an RSA operation. */
 static void run_one(struct work_pool *p, struct worker *w)
 {
     struct work job = p->queue[p->head];
     p->head = (p->head + 1) % p->in_flight_max;
     p->queued--;
+    p->queued_short -= job.is_short;
+    if (!job.is_short)
+        tell(p);
 
     (void)pthread_mutex_unlock(&p->lock);
     job.run(w->cx, job.arg);
     (void)pthread_mutex_lock(&p->lock);
     p->finished[p->n_finished++] = job;
-    if (p->n_finished == 1) /* else the loop has been told and has not looked yet */
-        (void)uv_async_send(&p->async);
+    if (p->queued == 0 || p->n_finished >= TOLD_TOGETHER)
+        tell(p);
 }
 
 static void *worker_main(void *arg)
@@ -78,6 +113,7 @@ static void deliver(struct work_pool *p)
     unsigned n = p->n_finished;
     p->finished = p->batch;
     p->n_finished = 0;
+    p->told = false;
     (void)pthread_mutex_unlock(&p->lock);
 
     p->batch = batch;
@@ -87,13 +123,33 @@ static void deliver(struct work_pool *p)
     }
 }
 
-static void on_async(uv_async_t *h)
+/* Reading first: what is finished after that tells again. */
+static void on_done(void *arg)
 {
-    deliver(h->data);
+    struct work_pool *p = arg;
+    uint64_t count;
+
+    (void)!read(p->done_fd, &count, sizeof count);
+    deliver(p);
 }
 
-static void free_memory(struct work_pool *p)
+/* While every worker has plenty to do the loop need not look at once: on a core that it shares with
+ * one, to be woken for every packet costs as much as to handle it. */
+static uint64_t patience(void *arg)
 {
+    struct work_pool *p = arg;
+
+    (void)pthread_mutex_lock(&p->lock);
+    bool busy = p->queued_short / p->n_workers >= PATIENCE_FROM;
+    (void)pthread_mutex_unlock(&p->lock);
+    return busy ? PATIENCE_NS : 0;
+}
+
+static void free_all(struct work_pool *p)
+{
+    if (p->watch)
+        loop_set_patience(p->loop, NULL, NULL);
+    loop_watch_free(p->watch);
     for (unsigned i = 0; i < p->n_workers; i++)
         crypto_free(p->workers[i].cx);
     (void)pthread_cond_destroy(&p->wake);
@@ -101,12 +157,8 @@ static void free_memory(struct work_pool *p)
     free(p->queue);
     free(p->finished);
     free(p->batch);
+    fd_close(&p->done_fd);
     free(p);
-}
-
-static void on_closed(uv_handle_t *h)
-{
-    free_memory(h->data);
 }
 
 static enum err start_worker(struct worker *w)
@@ -153,6 +205,7 @@ static enum err make(unsigned threads, unsigned queue_max, struct work_pool **ou
     struct work_pool *p = calloc(1, sizeof(*p) + threads * sizeof(p->workers[0]));
     if (!p)
         return ERR_NOMEM;
+    p->done_fd = -1;
     p->n_workers = threads;
     p->in_flight_max = threads + queue_max;
     p->queue = calloc(p->in_flight_max, sizeof(*p->queue));
@@ -166,7 +219,7 @@ static enum err make(unsigned threads, unsigned queue_max, struct work_pool **ou
         r = crypto_new(&p->workers[i].cx);
     }
     if (r != ERR_OK) {
-        free_memory(p);
+        free_all(p);
         return r;
     }
     *out = p;
@@ -182,15 +235,15 @@ enum err work_pool_new(struct loop *l, unsigned threads, unsigned queue_max, str
     enum err r = make(threads, queue_max, &p);
     if (r != ERR_OK)
         return r;
-    p->async.data = p;
-    if (uv_async_init(loop_uv(l), &p->async, on_async) != 0) {
-        free_memory(p);
-        return ERR_IO;
+    p->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    r = p->done_fd < 0 ? ERR_IO : loop_watch_new(l, p->done_fd, on_done, p, &p->watch);
+    if (r == ERR_OK) {
+        p->loop = l;
+        loop_set_patience(l, patience, p);
+        r = start_all(p);
     }
-    p->async.data = p;
-    r = start_all(p);
     if (r != ERR_OK) {
-        uv_close((uv_handle_t *)&p->async, on_closed);
+        free_all(p);
         return r;
     }
     *out = p;
@@ -205,6 +258,7 @@ enum err work_submit(struct work_pool *p, struct work w)
     (void)pthread_mutex_lock(&p->lock);
     p->queue[(p->head + p->queued) % p->in_flight_max] = w;
     p->queued++;
+    p->queued_short += w.is_short;
     bool wake = p->idle > 0;
     (void)pthread_mutex_unlock(&p->lock);
     if (wake)
@@ -226,5 +280,5 @@ void work_pool_free(struct work_pool *p)
         return;
     join(p, p->n_workers);
     deliver(p);
-    uv_close((uv_handle_t *)&p->async, on_closed);
+    free_all(p);
 }

@@ -13,6 +13,7 @@ struct work {
     void (*run)(struct crypto *cx, void *arg);
     void (*done)(void *arg);
     void *arg;
+    bool is_short; /* below a millisecond: what is finished may wait for it before the loop hears */
 };
 
 /* Everything is allocated here; submitting cannot fail for want of memory. ERR_LIMIT: no thread or

@@ -37,6 +37,17 @@ struct kms_context_pair { /* of an encryption context: UTF-8, not secret */
     struct span name, value;
 };
 
+/* The beginning of every request with one attestation document, which is most of its bytes: its
+ * text and the hash of it so far. Zero: none. */
+struct kms_recipient {
+    struct buf text;
+    struct sha256_state hashed;
+};
+/* Of a document (DER of our RSA key inside), in place of what *r held. ERR_INTERNAL: empty or too
+ * long; ERR_NOMEM: *r is cleared then. */
+MUST_USE enum err kms_recipient_set(struct kms_recipient *r, struct span document);
+void kms_recipient_clear(struct kms_recipient *r);
+
 struct kms_call {
     enum kms_op op;
     struct span key_id; /* all but GenerateRandom: full ARN (or what the service was given) */
@@ -51,7 +62,9 @@ struct kms_call {
     size_t n_context;                       /* Decrypt, GenerateDataKey, GenerateDataKeyPair */
     const struct span *grant_tokens;        /* all but GenerateRandom */
     size_t n_grant_tokens;
-    struct span document; /* attestation document, DER of our RSA key inside */
+    /* Attestation document, DER of our RSA key inside; or what was made of it for many calls. */
+    struct span document;
+    const struct kms_recipient *recipient;
 };
 
 /* Append the whole HTTP request, signed for `now_s` (unix seconds). A Decrypt without `key_id` is

@@ -14,9 +14,11 @@ enum {
     GRANT_TOKEN_MAX_BYTES = 8192,
     CONTEXT_MAX_BYTES = 16384, /* ours: names and values together */
     DOCUMENT_MAX_BYTES = 262144,
-    /* A document of its largest size, and everything else; a byte may become six (\u0000). */
-    BODY_MAX_BYTES = BASE64_TEXT_BYTES(DOCUMENT_MAX_BYTES) + 32768 +
-                     6 * (CONTEXT_MAX_BYTES + KMS_GRANT_TOKENS_MAX * GRANT_TOKEN_MAX_BYTES),
+    RECIPIENT_MAX_BYTES = BASE64_TEXT_BYTES(DOCUMENT_MAX_BYTES) + 256,
+    /* What is not of the recipient; a byte may become six (\u0000). */
+    MEMBERS_MAX_BYTES =
+        32768 + 6 * (CONTEXT_MAX_BYTES + KMS_GRANT_TOKENS_MAX * GRANT_TOKEN_MAX_BYTES),
+    LENGTH_MAX_BYTES = 24, /* of a number in decimal */
 };
 
 const char *kms_op_name(enum kms_op op)
@@ -66,9 +68,10 @@ static bool grants_fit(const struct kms_call *c)
  * given one. */
 static bool call_is_whole(const struct kms_call *c)
 {
-    if (!is_within(c->document, 1, DOCUMENT_MAX_BYTES) || c->key_id.len > KEY_ID_MAX_BYTES ||
-        c->key_spec.len > WORD_MAX_BYTES || c->encryption_algorithm.len > WORD_MAX_BYTES ||
-        !context_fits(c) || !grants_fit(c))
+    if ((c->recipient ? c->recipient->text.len == 0
+                      : !is_within(c->document, 1, DOCUMENT_MAX_BYTES)) ||
+        c->key_id.len > KEY_ID_MAX_BYTES || c->key_spec.len > WORD_MAX_BYTES ||
+        c->encryption_algorithm.len > WORD_MAX_BYTES || !context_fits(c) || !grants_fit(c))
         return false; /* never a call that is not attested */
     switch (c->op) {
     case KMS_GENERATE_DATA_KEY:
@@ -152,22 +155,49 @@ static void put_grants(struct json_out *w, const struct kms_call *c)
     json_out_array_end(w);
 }
 
-static enum err body_write(const struct kms_call *c, struct buf *out)
+enum err kms_recipient_set(struct kms_recipient *r, struct span document)
 {
-    struct json_out w = json_out_init(out);
+    uint8_t *room;
 
+    kms_recipient_clear(r);
+    if (!is_within(document, 1, DOCUMENT_MAX_BYTES))
+        return ERR_INTERNAL;
+    r->text = BUF_INIT(RECIPIENT_MAX_BYTES);
+    enum err e = buf_reserve(&r->text, BASE64_TEXT_BYTES(document.len) + 256, &room);
+    struct json_out w = json_out_init(&r->text);
     json_out_object(&w);
+    json_out_key(&w, "Recipient");
+    json_out_object(&w);
+    put_text(&w, "KeyEncryptionAlgorithm", SPAN_LIT("RSAES_OAEP_SHA_256"));
+    json_out_key(&w, "AttestationDocument");
+    json_out_base64(&w, document);
+    json_out_object_end(&w);
+    e = e == ERR_OK ? json_out_end(&w) : e;
+    if (e != ERR_OK) {
+        kms_recipient_clear(r);
+        return e;
+    }
+    sha256_begin(&r->hashed);
+    sha256_more(&r->hashed, buf_view(&r->text));
+    return ERR_OK;
+}
+
+void kms_recipient_clear(struct kms_recipient *r)
+{
+    buf_clear(&r->text);
+    *r = (struct kms_recipient){ 0 };
+}
+
+/* What comes behind the recipient, and the end. */
+static enum err members_write(const struct kms_call *c, struct buf *out)
+{
+    struct json_out w = json_out_resume(out);
+
     if (c->key_id.len > 0 && c->op != KMS_GENERATE_RANDOM)
         put_text(&w, "KeyId", c->key_id);
     put_own_members(&w, c);
     put_context(&w, c);
     put_grants(&w, c);
-    json_out_key(&w, "Recipient");
-    json_out_object(&w);
-    put_text(&w, "KeyEncryptionAlgorithm", SPAN_LIT("RSAES_OAEP_SHA_256"));
-    json_out_key(&w, "AttestationDocument");
-    json_out_base64(&w, c->document);
-    json_out_object_end(&w);
     json_out_object_end(&w);
     return json_out_end(&w);
 }
@@ -183,9 +213,10 @@ static void header_add(struct headers *h, const char *name, struct span value)
     h->list[h->n++] = (struct http1_header){ span_str(name), value };
 }
 
-static enum err sign(struct crypto *cx, const struct headers *h, struct span body,
-                     const struct kms_endpoint *ep, const struct sigv4_credentials *cred,
-                     struct span amz_date, struct buf *authorization)
+static enum err sign(struct crypto *cx, const struct headers *h,
+                     const uint8_t body_sha256[static SHA256_BYTES], const struct kms_endpoint *ep,
+                     const struct sigv4_credentials *cred, struct span amz_date,
+                     struct buf *authorization)
 {
     struct sigv4_header to_sign[HEADERS_MAX];
     struct sigv4_request rq = {
@@ -193,7 +224,7 @@ static enum err sign(struct crypto *cx, const struct headers *h, struct span bod
         .path = SPAN_LIT("/"),
         .headers = to_sign,
         .n_headers = h->n,
-        .body = body,
+        .body_sha256 = body_sha256,
     };
     struct sigv4_scope scope = { .region = ep->region, .service = SPAN_LIT("kms") };
 
@@ -202,28 +233,53 @@ static enum err sign(struct crypto *cx, const struct headers *h, struct span bod
     return sigv4_sign(cx, &rq, scope, amz_date, cred, authorization);
 }
 
-enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
-                           const struct kms_endpoint *ep, const struct sigv4_credentials *cred,
-                           int64_t now_s, struct buf *out)
+/* Head and body, all or nothing. */
+static enum err message_write(struct headers *h, struct span recipient, struct span members,
+                              struct buf *out)
 {
-    AUTO(buf_clear) struct buf authorization = BUF_INIT(AUTHORIZATION_MAX_BYTES);
-    AUTO(buf_clear) struct buf body = BUF_INIT(BODY_MAX_BYTES), target = BUF_INIT(TARGET_MAX_BYTES);
-    char date[SIGV4_TIME_BYTES + 1];
-    struct headers h = { .n = 0 };
+    AUTO(buf_clear) struct buf length = BUF_INIT(LENGTH_MAX_BYTES);
+    size_t before = out->len, likely = recipient.len + members.len + 64;
     uint8_t *room;
 
-    if (!call_is_whole(call))
-        return ERR_INTERNAL;
-    /* At once, so that the document is not moved while the body grows. */
-    size_t likely = BASE64_TEXT_BYTES(call->document.len) + call->ciphertext_blob_b64.len +
-                    call->key_id.len + 512;
-    enum err r = buf_reserve(&body, likely, &room);
-    if (r == ERR_OK)
-        r = body_write(call, &body);
-    if (r == ERR_OK)
-        r = buf_printf(&target, "TrentService.%s", kms_op_name(call->op));
+    enum err r = buf_append_uint(&length, recipient.len + members.len);
     if (r != ERR_OK)
         return r;
+    header_add(h, "content-length", buf_view(&length));
+    for (size_t i = 0; i < h->n; i++)
+        likely += h->list[i].name.len + h->list[i].value.len + 4;
+    r = buf_reserve(out, likely, &room); /* at once, so that the document is not moved */
+    if (r == ERR_OK)
+        r = http1_request_write(out, SPAN_LIT("POST"), SPAN_LIT("/"), h->list, h->n, SPAN_EMPTY);
+    if (r == ERR_OK)
+        r = buf_append(out, recipient);
+    if (r == ERR_OK)
+        r = buf_append(out, members);
+    if (r != ERR_OK)
+        buf_truncate(out, before);
+    return r;
+}
+
+static enum err request_write(struct crypto *cx, const struct kms_call *call,
+                              const struct kms_recipient *recipient, const struct kms_endpoint *ep,
+                              const struct sigv4_credentials *cred, int64_t now_s, struct buf *out)
+{
+    AUTO(buf_clear) struct buf authorization = BUF_INIT(AUTHORIZATION_MAX_BYTES);
+    AUTO(buf_clear) struct buf members = BUF_INIT(MEMBERS_MAX_BYTES);
+    AUTO(buf_clear) struct buf target = BUF_INIT(TARGET_MAX_BYTES);
+    struct sha256_state hash = recipient->hashed;
+    char date[SIGV4_TIME_BYTES + 1];
+    uint8_t sum[SHA256_BYTES];
+    struct headers h = { .n = 0 };
+
+    enum err r = members_write(call, &members);
+    if (r == ERR_OK)
+        r = buf_append_str(&target, "TrentService.");
+    if (r == ERR_OK)
+        r = buf_append_str(&target, kms_op_name(call->op));
+    if (r != ERR_OK)
+        return r;
+    sha256_more(&hash, buf_view(&members));
+    sha256_end(&hash, sum);
     sigv4_time_write(now_s, date);
     struct span amz_date = span_of(date, SIGV4_TIME_BYTES);
     header_add(&h, "host", ep->host);
@@ -232,10 +288,24 @@ enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
     header_add(&h, "x-amz-target", buf_view(&target));
     if (cred->session_token.len > 0)
         header_add(&h, "x-amz-security-token", cred->session_token);
-    r = sign(cx, &h, buf_view(&body), ep, cred, amz_date, &authorization);
+    r = sign(cx, &h, sum, ep, cred, amz_date, &authorization);
     if (r != ERR_OK)
         return r;
     header_add(&h, "authorization", buf_view(&authorization));
     header_add(&h, "user-agent", SPAN_LIT("nitroseal/" NITROSEAL_VERSION));
-    return http1_request_write(out, SPAN_LIT("POST"), SPAN_LIT("/"), h.list, h.n, buf_view(&body));
+    return message_write(&h, buf_view(&recipient->text), buf_view(&members), out);
+}
+
+enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
+                           const struct kms_endpoint *ep, const struct sigv4_credentials *cred,
+                           int64_t now_s, struct buf *out)
+{
+    AUTO(kms_recipient_clear) struct kms_recipient own = { 0 };
+
+    if (!call_is_whole(call))
+        return ERR_INTERNAL;
+    enum err r = call->recipient ? ERR_OK : kms_recipient_set(&own, call->document);
+    if (r != ERR_OK)
+        return r;
+    return request_write(cx, call, call->recipient ? call->recipient : &own, ep, cred, now_s, out);
 }

@@ -6,8 +6,8 @@ static struct crypto *cx;
 
 #define ARN "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 #define RECIPIENT                                                                                  \
-    "\"Recipient\":{\"KeyEncryptionAlgorithm\":\"RSAES_OAEP_SHA_256\",\"AttestationDocument\":"    \
-    "\"hEQ=\"}}"
+    "{\"Recipient\":{\"KeyEncryptionAlgorithm\":\"RSAES_OAEP_SHA_256\",\"AttestationDocument\":"   \
+    "\"hEQ=\"},"
 #define SECRET "wJalrXUtnFEMI/K7MDENG/kmsEXAMPLEKEY00001"
 
 enum { NOW_S = 1767323045 /* 2026-01-02T03:04:05Z */ };
@@ -28,9 +28,9 @@ static const struct kms_context_pair context[] = {
 };
 static const struct span grants[] = { SPAN_INIT("token-1"), SPAN_INIT("token\"2") };
 #define CONTEXT                                                                                    \
-    "\"EncryptionContext\":{\"purpose\":\"test\",\"a \\\"quoted\\\" name\":"                       \
-    "\"\xe5\x80\xbc\\n\",\"empty\":\"\"},"
-#define GRANTS "\"GrantTokens\":[\"token-1\",\"token\\\"2\"],"
+    ",\"EncryptionContext\":{\"purpose\":\"test\",\"a \\\"quoted\\\" name\":"                      \
+    "\"\xe5\x80\xbc\\n\",\"empty\":\"\"}"
+#define GRANTS ",\"GrantTokens\":[\"token-1\",\"token\\\"2\"]"
 
 static const struct request_row {
     const char *name;
@@ -40,48 +40,48 @@ static const struct request_row {
     { "GenerateDataKey",
       { .op = KMS_GENERATE_DATA_KEY, .key_id = SPAN_INIT(ARN), .document = SPAN_INIT("\x84\x44") },
       "TrentService.GenerateDataKey",
-      "{\"KeyId\":\"" ARN "\",\"KeySpec\":\"AES_256\"," RECIPIENT },
+      RECIPIENT "\"KeyId\":\"" ARN "\",\"KeySpec\":\"AES_256\"}" },
     { "Decrypt",
       { .op = KMS_DECRYPT,
         .key_id = SPAN_INIT(ARN),
         .ciphertext_blob_b64 = SPAN_INIT("AQICAHg="),
         .document = SPAN_INIT("\x84\x44") },
       "TrentService.Decrypt",
-      "{\"KeyId\":\"" ARN "\",\"CiphertextBlob\":\"AQICAHg=\"," RECIPIENT },
+      RECIPIENT "\"KeyId\":\"" ARN "\",\"CiphertextBlob\":\"AQICAHg=\"}" },
     { "Decrypt without key id",
       { .op = KMS_DECRYPT,
         .ciphertext_blob_b64 = SPAN_INIT("AQICAHg="),
         .document = SPAN_INIT("\x84\x44") },
       "TrentService.Decrypt",
-      "{\"CiphertextBlob\":\"AQICAHg=\"," RECIPIENT },
+      RECIPIENT "\"CiphertextBlob\":\"AQICAHg=\"}" },
     { "GenerateRandom",
       { .op = KMS_GENERATE_RANDOM, .number_of_bytes = 1024, .document = SPAN_INIT("\x84\x44") },
       "TrentService.GenerateRandom",
-      "{\"NumberOfBytes\":1024," RECIPIENT },
+      RECIPIENT "\"NumberOfBytes\":1024}" },
     { "GenerateRandom has no key",
       { .op = KMS_GENERATE_RANDOM,
         .key_id = SPAN_INIT(ARN),
         .number_of_bytes = 1,
         .document = SPAN_INIT("\x84\x44") },
       "TrentService.GenerateRandom",
-      "{\"NumberOfBytes\":1," RECIPIENT },
+      RECIPIENT "\"NumberOfBytes\":1}" },
     { "a quote in a key id is escaped",
       { .op = KMS_GENERATE_DATA_KEY,
         .key_id = SPAN_INIT("\"x"),
         .document = SPAN_INIT("\x84\x44") },
       "TrentService.GenerateDataKey",
-      "{\"KeyId\":\"\\\"x\",\"KeySpec\":\"AES_256\"," RECIPIENT },
+      RECIPIENT "\"KeyId\":\"\\\"x\",\"KeySpec\":\"AES_256\"}" },
     { "GenerateDataKey of AES_128",
       { .op = KMS_GENERATE_DATA_KEY,
         .key_id = SPAN_INIT("k"),
         .key_spec = SPAN_INIT("AES_128"),
         DOC },
       "TrentService.GenerateDataKey",
-      "{\"KeyId\":\"k\",\"KeySpec\":\"AES_128\"," RECIPIENT },
+      RECIPIENT "\"KeyId\":\"k\",\"KeySpec\":\"AES_128\"}" },
     { "GenerateDataKey of 1,024 bytes",
       { .op = KMS_GENERATE_DATA_KEY, .key_id = SPAN_INIT("k"), .number_of_bytes = 1024, DOC },
       "TrentService.GenerateDataKey",
-      "{\"KeyId\":\"k\",\"NumberOfBytes\":1024," RECIPIENT },
+      RECIPIENT "\"KeyId\":\"k\",\"NumberOfBytes\":1024}" },
     { "GenerateDataKey with context and grants",
       { .op = KMS_GENERATE_DATA_KEY,
         .key_id = SPAN_INIT("k"),
@@ -91,7 +91,7 @@ static const struct request_row {
         .n_grant_tokens = 2,
         DOC },
       "TrentService.GenerateDataKey",
-      "{\"KeyId\":\"k\",\"KeySpec\":\"AES_256\"," CONTEXT GRANTS RECIPIENT },
+      RECIPIENT "\"KeyId\":\"k\",\"KeySpec\":\"AES_256\"" CONTEXT GRANTS "}" },
     { "Decrypt with context and algorithm",
       { .op = KMS_DECRYPT,
         .key_id = SPAN_INIT("k"),
@@ -101,8 +101,8 @@ static const struct request_row {
         .n_context = 3,
         DOC },
       "TrentService.Decrypt",
-      "{\"KeyId\":\"k\",\"CiphertextBlob\":\"AQI=\",\"EncryptionAlgorithm\":"
-      "\"RSAES_OAEP_SHA_256\"," CONTEXT RECIPIENT },
+      RECIPIENT "\"KeyId\":\"k\",\"CiphertextBlob\":\"AQI=\",\"EncryptionAlgorithm\":"
+                "\"RSAES_OAEP_SHA_256\"" CONTEXT "}" },
     { "GenerateDataKeyPair",
       { .op = KMS_GENERATE_DATA_KEY_PAIR,
         .key_id = SPAN_INIT("k"),
@@ -113,7 +113,7 @@ static const struct request_row {
         .n_grant_tokens = 2,
         DOC },
       "TrentService.GenerateDataKeyPair",
-      "{\"KeyId\":\"k\",\"KeyPairSpec\":\"ECC_NIST_P384\"," CONTEXT GRANTS RECIPIENT },
+      RECIPIENT "\"KeyId\":\"k\",\"KeyPairSpec\":\"ECC_NIST_P384\"" CONTEXT GRANTS "}" },
     { "DeriveSharedSecret",
       { .op = KMS_DERIVE_SHARED_SECRET,
         .key_id = SPAN_INIT("k"),
@@ -122,8 +122,8 @@ static const struct request_row {
         .n_grant_tokens = 2,
         DOC },
       "TrentService.DeriveSharedSecret",
-      "{\"KeyId\":\"k\",\"KeyAgreementAlgorithm\":\"ECDH\",\"PublicKey\":\"MFk=\"," GRANTS
-          RECIPIENT },
+      RECIPIENT "\"KeyId\":\"k\",\"KeyAgreementAlgorithm\":\"ECDH\",\"PublicKey\":\"MFk=\"" GRANTS
+                "}" },
     { "GenerateDataKey of 1,025 bytes",
       { .op = KMS_GENERATE_DATA_KEY, .key_id = SPAN_INIT("k"), .number_of_bytes = 1025, DOC },
       NULL,
@@ -256,6 +256,33 @@ static void request_row(void **state)
     assert_int_equal(kms_request_write(cx, &row->call, &endpoint, &long_term, NOW_S, &out), ERR_OK);
     assert_request(buf_view(&out), row->target, row->body, &long_term);
     assert_null(memmem(out.ptr, out.len, "security-token", 14));
+}
+
+/* Made once for many calls, it gives what the document itself gives. */
+static void prepared(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf want = BUF_INIT(65536), got = BUF_INIT(65536);
+    AUTO(kms_recipient_clear) struct kms_recipient r = { 0 };
+
+    assert_int_equal(kms_recipient_set(&r, SPAN_LIT("another")), ERR_OK);
+    assert_int_equal(kms_recipient_set(&r, SPAN_LIT("\x84\x44")), ERR_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct kms_call call = rows[i].call;
+        call.document = SPAN_LIT("\x84\x44");
+        enum err e = kms_request_write(cx, &call, &endpoint, &session, NOW_S, &want);
+        call.document = SPAN_EMPTY;
+        call.recipient = &r;
+        assert_int_equal(kms_request_write(cx, &call, &endpoint, &session, NOW_S, &got), e);
+        t_assert_span(buf_view(&got), buf_view(&want));
+        buf_reset(&want);
+        buf_reset(&got);
+    }
+    struct kms_call call = rows[0].call;
+    call.recipient = &r;
+    assert_int_equal(kms_recipient_set(&r, SPAN_EMPTY), ERR_INTERNAL); /* and holds nothing now */
+    assert_int_equal(kms_request_write(cx, &call, &endpoint, &session, NOW_S, &got), ERR_INTERNAL);
+    assert_int_equal(got.len, 0);
 }
 
 static void large_document(void **state)
@@ -405,10 +432,10 @@ static int teardown(void **state)
 int main(void)
 {
     enum { N = sizeof rows / sizeof rows[0] };
-    struct CMUnitTest tests[N + 5] = {
-        cmocka_unit_test(caller_limits), cmocka_unit_test(large_document),
-        cmocka_unit_test(long_members),  cmocka_unit_test(header_injection),
-        cmocka_unit_test(no_room),
+    struct CMUnitTest tests[N + 6] = {
+        cmocka_unit_test(prepared),         cmocka_unit_test(caller_limits),
+        cmocka_unit_test(large_document),   cmocka_unit_test(long_members),
+        cmocka_unit_test(header_injection), cmocka_unit_test(no_room),
     };
 
     for (size_t i = 0; i < N; i++) {
@@ -416,7 +443,7 @@ int main(void)
             const struct request_row *view;
             void *state;
         } u = { .view = &rows[i] };
-        tests[5 + i] = (struct CMUnitTest){ rows[i].name, request_row, NULL, NULL, u.state };
+        tests[6 + i] = (struct CMUnitTest){ rows[i].name, request_row, NULL, NULL, u.state };
     }
-    return _cmocka_run_group_tests("kms_request", tests, N + 5, setup, teardown);
+    return _cmocka_run_group_tests("kms_request", tests, N + 6, setup, teardown);
 }

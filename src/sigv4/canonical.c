@@ -174,8 +174,15 @@ static void put_query(struct sink *w, struct span query)
 
 static void put_lower(struct sink *w, struct span s)
 {
+    uint8_t *to;
+
+    if (w->err == ERR_OK)
+        w->err = buf_reserve(w->out, s.len, &to);
+    if (w->err != ERR_OK)
+        return;
     for (size_t i = 0; i < s.len; i++)
-        put_byte(w, lower(s.ptr[i]));
+        to[i] = lower(s.ptr[i]);
+    buf_commit(w->out, s.len);
 }
 
 /* A folded header's line end counts as a blank too. */
@@ -255,23 +262,28 @@ static void put_body_hash(struct sink *w, struct crypto *cx, const struct sigv4_
 {
     struct span given = header_only(rq, "x-amz-content-sha256");
     uint8_t hash[SHA256_BYTES];
+    struct span known = span_of(rq->body_sha256, SHA256_BYTES);
 
     if (given.ptr) {
         put(w, given);
         return;
     }
-    if (w->err == ERR_OK)
+    if (w->err == ERR_OK && !rq->body_sha256)
         w->err = sha256(cx, rq->body, hash);
     if (w->err == ERR_OK)
-        w->err = hex_append(w->out, SPAN_ARRAY(hash));
+        w->err = hex_append(w->out, rq->body_sha256 ? known : SPAN_ARRAY(hash));
 }
 
 enum err canonical_write(struct crypto *cx, const struct sigv4_request *rq,
                          const struct selection *sel, struct buf *out)
 {
+    size_t before = out->len, likely = rq->method.len + rq->path.len + rq->query.len + 128;
     struct sink w = { .out = out };
-    size_t before = out->len;
+    uint8_t *room;
 
+    for (size_t i = 0; i < sel->n; i++)
+        likely += 2 * rq->headers[sel->at[i]].name.len + rq->headers[sel->at[i]].value.len + 3;
+    w.err = buf_reserve(out, likely, &room); /* so that it does not grow in steps */
     put(&w, rq->method);
     put_byte(&w, '\n');
     put_path(&w, rq->path, rq->keep_path);

@@ -28,7 +28,8 @@ struct sigv4_request {
         *headers; /* all that are to be signed; must include host and x-amz-date */
     size_t n_headers;
     struct span body;
-    bool keep_path; /* do not normalise dot segments (S3 style); false for KMS */
+    const uint8_t *body_sha256; /* of SHA256_BYTES, where it is known; then `body` is not read */
+    bool keep_path;             /* do not normalise dot segments (S3 style); false for KMS */
 };
 
 struct sigv4_scope {

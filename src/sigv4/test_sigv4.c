@@ -64,6 +64,18 @@ static void worked_example(void **state)
         sigv4_sign(cx, &rq, example_scope, SPAN_LIT("20260102T030405Z"), &example_cred, &b),
         ERR_OK);
     t_assert_buf(&b, AUTHORIZATION);
+
+    /* The same where the hash of the body is known already. */
+    struct sigv4_request hashed = rq;
+    uint8_t sum[SHA256_BYTES];
+    assert_int_equal(sha256(cx, rq.body, sum), ERR_OK);
+    hashed.body = SPAN_LIT("not read");
+    hashed.body_sha256 = sum;
+    buf_reset(&b);
+    assert_int_equal(
+        sigv4_sign(cx, &hashed, example_scope, SPAN_LIT("20260102T030405Z"), &example_cred, &b),
+        ERR_OK);
+    t_assert_buf(&b, AUTHORIZATION);
 }
 
 /* Verification: the good request with one thing changed. */

@@ -72,7 +72,7 @@ static enum err write_answer(struct buf *head, unsigned status, const struct htt
     AUTO(buf_clear) struct buf length = BUF_INIT(32);
     size_t k = 0;
 
-    if (buf_printf(&length, "%zu", body->len) != ERR_OK)
+    if (buf_append_uint(&length, body->len) != ERR_OK)
         return ERR_NOMEM;
     for (; k < n && k < HEADERS_OUT_MAX; k++)
         all[k] = headers[k];

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+enum { SHORT_BYTES = 65536 }; /* of a text: its ciphers take less than the RSA operation */
+
 enum err task_new(struct client *owner,
                   void (*answered)(struct task *t, const struct enclave_action *a),
                   struct task **out)
@@ -93,7 +95,10 @@ static void kms_broken(void *arg, enum err r, const char *what)
 static bool submit(struct task *t, void (*run)(struct crypto *, void *), void (*done)(void *),
                    struct enclave_event *failed)
 {
-    const struct work w = { .run = run, .done = done, .arg = t };
+    size_t bytes = enclave_request_summary(t->rq).request_bytes;
+    const struct work w = {
+        .run = run, .done = done, .arg = t, .is_short = run == run_work && bytes <= SHORT_BYTES
+    };
 
     *failed = (struct enclave_event){ .kind = ENCLAVE_OVERLOADED };
     return work_submit(t->owner->s->work, w) == ERR_OK;
