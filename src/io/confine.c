@@ -188,7 +188,7 @@ static void write_filter(const struct confine_options *o, struct program *p)
     give(p, SECCOMP_RET_ERRNO | EPERM);
 }
 
-static enum err limit_files(unsigned max, struct why *why)
+enum err confine_files(unsigned max, struct why *why)
 {
     struct rlimit now;
 
@@ -212,7 +212,7 @@ enum err confine(const struct confine_options *o, struct why *why)
     write_filter(o, &p);
     if (p.n == PROGRAM_MAX)
         return why_fail(why, ERR_INTERNAL, "filter too long", 0);
-    enum err r = limit_files(o->files_max, why);
+    enum err r = confine_files(o->files_max, why);
     if (r != ERR_OK)
         return r;
     const struct sock_fprog filter = { .len = p.n, .filter = p.at };

@@ -17,6 +17,8 @@ struct confine_options {
     bool unix_sockets;  /* the listening socket is a file that is removed at the end */
 };
 
+/* The limit on descriptors alone, for who needs it sooner. ERR_IO. */
+MUST_USE enum err confine_files(unsigned max, struct why *why);
 /* For good, for all threads of the process; no_new_privs must be set (process_harden()).
  * ERR_UNSUPPORTED: this build runs under a sanitizer, which needs more, or the kernel has no
  * seccomp filters; nothing has changed then. ERR_IO: the kernel refused, the errno's text in why.

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { FIRST_FILES = 254 }; /* that the first table of libuv has places for */
+
 struct loop {
     uv_loop_t uv;
     uv_prepare_t prepare;
@@ -154,10 +156,16 @@ enum err loop_new(struct loop **out)
 {
     struct loop *l = calloc(1, sizeof(*l));
     uint8_t *scratch = malloc(LOOP_SCRATCH_BYTES);
-    if (!l || !scratch || uv_loop_init(&l->uv) != 0) {
+    enum err r = l && scratch ? loop_room_files() : ERR_NOMEM;
+    if (r == ERR_OK)
+        r = loop_room_keep(FIRST_FILES);
+    if (r == ERR_OK && uv_loop_init(&l->uv) != 0)
+        r = ERR_NOMEM;
+    loop_room_drop();
+    if (r != ERR_OK) {
         free(l);
         free(scratch);
-        return ERR_NOMEM;
+        return r;
     }
     l->scratch = scratch;
     l->members.prev = l->members.next = &l->members;

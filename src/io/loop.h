@@ -15,8 +15,12 @@ struct loop_watch;
 
 typedef void loop_fn(void *arg);
 
-/* ERR_NOMEM, ERR_IO. */
+/* ERR_NOMEM; ERR_IO: too few descriptors are left. */
 MUST_USE enum err loop_new(struct loop **out);
+/* Once, before it runs: from then on nothing that watches one of the first `files` descriptors
+ * (fewer if the process may not have so many) asks for memory for libuv's table of them, for want
+ * of which libuv would end the process. ERR_NOMEM, ERR_IO. */
+MUST_USE enum err loop_reserve(struct loop *l, unsigned files);
 /* Timers, watches and pools made with it must be freed before. Conns and listeners that are left
  * are dropped without a callback. NULL is fine. */
 void loop_free(struct loop *l);

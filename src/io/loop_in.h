@@ -27,6 +27,12 @@ void loop_defer(struct loop *l, struct loop_defer *d);
 void loop_defer_cancel(struct loop *l, struct loop_defer *d);
 void loop_join(struct loop *l, struct loop_member *m);
 void loop_leave(struct loop_member *m);
+/* loop_room.c. Memory for a table of so many descriptors, which the next libuv call of this thread
+ * gets that makes it larger; then drop what it did not want. ERR_NOMEM. */
+MUST_USE enum err loop_room_keep(unsigned files);
+void loop_room_drop(void);
+/* ERR_IO: there are not the descriptors that libuv opens for its first loop. */
+MUST_USE enum err loop_room_files(void);
 /* One buffer of LOOP_SCRATCH_BYTES for what is used up before the callback returns. */
 uint8_t *loop_scratch(struct loop *l);
 /* Milliseconds from the loop's own now to `at_ns`, rounded up; 0: it is past. */

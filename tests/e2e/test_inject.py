@@ -3,7 +3,7 @@
 break, clocks that jump. It never crashes, answers wrongly, leaks or spins, and serves again as soon as it can. TAP.
 
 NITROSEAL_INJECT_TEST: `long` for many more allocations of a start, `short` for builds that are slow."""
-import errno, json, os, subprocess, threading, time
+import errno, json, os, resource, subprocess, threading, time
 
 import injected
 import injected_api
@@ -355,6 +355,26 @@ def starts(w):
         print(f"# start, {kind}: {calls[kind]} calls, every {step}. one failed: {counts}")
 
 
+def few_descriptors(w):
+    """A start with too few is an error that says so, however few; libuv would end the process."""
+    env = {**lib.CLEAN, **w.stack.settings()}
+    ends, wrong = {}, []
+    for n in range(3, 24):
+        p = subprocess.Popen([os.path.join(lib.BIN, "nitroseald"), "--cid", "78"], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n)))
+        text = ""
+        for line in p.stderr:
+            text += line.decode("utf-8", "replace")
+            if b" ready " in line:
+                p.terminate()
+        status = p.wait()
+        p.stderr.close()
+        ends[n] = status
+        if status not in ERROR_EXITS | {0} or (status and " error " not in text):
+            wrong.append((n, status, text[-300:]))
+    check(not wrong and ends[3] == 1 and ends[23] == 0, "start with too few descriptors: an error that says so", wrong, ends)
+
+
 if lib.missing_programs() or not os.access(injected.PROGRAM, os.X_OK):
     check(False, "programs of the local stack, and the one of the test build")
     lib.plan()
@@ -378,4 +398,5 @@ clock_steps(the_world)
 statuses = the_world.stack.service.stop()
 check(statuses == 0, "SIGTERM: the service leaves with status 0", statuses)
 starts(the_world)
+few_descriptors(the_world)
 lib.plan()

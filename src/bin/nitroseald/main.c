@@ -132,6 +132,22 @@ static int make_identity(struct service *s, uint64_t *keygen_ns)
     return r == ERR_OK ? -1 : fail(EXIT_GENERAL, "no attestation document", s->set->nsm, &why);
 }
 
+static unsigned files_max(const struct settings *set)
+{
+    return (unsigned)(set->connections_max + set->kms_connections) + FILES_SPARE;
+}
+
+/* Before there are other threads: the kernel makes them wait for a larger table of descriptors. */
+static int make_room(const struct service *s)
+{
+    struct why why = { .what = "out of memory" };
+
+    if (s->set->unconfined || (confine_files(files_max(s->set), &why) == ERR_OK &&
+                               loop_reserve(s->loop, files_max(s->set)) == ERR_OK))
+        return -1;
+    return fail(EXIT_GENERAL, "no room for connections", "descriptors", &why);
+}
+
 static int make_shell(struct service *s, struct tls_ctx *tls)
 {
     const struct settings *set = s->set;
@@ -156,7 +172,7 @@ static int make_shell(struct service *s, struct tls_ctx *tls)
 static int confine_now(const struct settings *set)
 {
     const struct confine_options o = {
-        .files_max = (unsigned)(set->connections_max + set->kms_connections) + FILES_SPARE,
+        .files_max = files_max(set),
         .unix_sockets = set->listen.kind != ADDR_VSOCK,
     };
     struct why why = { 0 };
@@ -195,8 +211,10 @@ static int run(struct service *s, uint64_t start_ns)
     AUTO(buf_clear) struct buf root_der = BUF_INIT(ROOT_MAX_BYTES);
     AUTO(tls_ctx_freep) struct tls_ctx *tls = NULL;
     uint64_t keygen_ns = 0;
-    int status = open_nsm(s); /* entropy before any key */
+    int status = make_room(s);
 
+    if (status < 0)
+        status = open_nsm(s); /* entropy before any key */
     if (status < 0)
         status = read_root(s->set, &root_der);
     if (status < 0)
@@ -231,9 +249,17 @@ int main(int argc, char **argv)
         return status;
     log_init("nitroseald", set.level);
     if (process_harden() != ERR_OK || crypto_process_init() != ERR_OK ||
-        crypto_new(&s.cx) != ERR_OK || loop_new(&s.loop) != ERR_OK) {
+        crypto_new(&s.cx) != ERR_OK) {
         settings_clear(&set);
         return fail(EXIT_GENERAL, "cannot start", "process", NULL);
+    }
+    enum err r = loop_new(&s.loop);
+    if (r != ERR_OK) {
+        const struct why why = { .what = r == ERR_IO ? "too few descriptors: see ulimit -n"
+                                                     : "out of memory" };
+        settings_clear(&set);
+        crypto_free(s.cx);
+        return fail(EXIT_GENERAL, "cannot start", "event loop", &why);
     }
     service_tune_memory();
     s.memory_fd = memory_open();
