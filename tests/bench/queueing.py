@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """How many requests an enclave of so many cores bears: a simulation of its queues, with what `./bench` measured.
 
-    tests/bench/queueing.py [--bench build/bench.json] [--cores 1,2,4] [--kms-ms 10] [--kms-connections 32]
+    tests/bench/queueing.py [--bench build/bench.json] [--cores 1,2,4] [--kms-ms 10] [--kms-connections 64]
                             [--max-running 512] [--enclaves 1] [--quota 10000] [--requests 100000]
 
 A request arrives at random (Poisson), is refused if --max-running are inside, takes CPU until the call to KMS is made,
@@ -142,7 +142,7 @@ def main():
     parser.add_argument("--cores", default="1,2,4", help="cores of an enclave, several with commas")
     parser.add_argument("--enclaves", type=int, default=1, help="enclaves that share the quota")
     parser.add_argument("--kms-ms", type=float, default=10, help="median time of a call to KMS")
-    parser.add_argument("--kms-connections", type=int, default=32)
+    parser.add_argument("--kms-connections", type=int, default=64)
     parser.add_argument("--max-running", type=int, default=512)
     parser.add_argument("--quota", type=int, default=10000, help="calls a second that KMS allows the account")
     parser.add_argument("--requests", type=int, default=100000, help="simulated for each line")

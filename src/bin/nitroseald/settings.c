@@ -40,7 +40,7 @@ static const struct option_def table[] = {
       "Requests served at one time; further ones are refused." },
     { "max-streams", 0, "N", NULL, "64", "Messages of /v1/messages served at one time." },
     { "max-buffered", 0, "BYTES", NULL, "268435456", "Requests held in memory, all together." },
-    { "kms-connections", 0, "N", NULL, "32", "Connections kept to KMS." },
+    { "kms-connections", 0, "N", NULL, "64", "Connections kept to KMS." },
     { "read-timeout", 0, "MS", NULL, "10000", "For a whole request to arrive." },
     { "write-timeout", 0, "MS", NULL, "30000", "For a whole answer to leave." },
     { "idle-timeout", 0, "MS", NULL, "300000",
