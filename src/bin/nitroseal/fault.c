@@ -54,6 +54,26 @@ int cli_fault_print(const struct options *o, struct cli_fault *f, bool json)
     return f->status;
 }
 
+static bool wants_json(const struct options *o)
+{
+    for (const struct option_def *d = o->program->options; d->name; d++)
+        if (strcmp(d->name, "json") == 0)
+            return option_flag(o, "json");
+    return false; /* no such option here */
+}
+
+int cli_command(const struct program_def *program, int argc, char **argv, cli_run *run)
+{
+    AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
+    struct options o;
+    int status = options_parse(program, argc, argv, &o);
+
+    if (status >= 0)
+        return status;
+    status = run(&o, &f);
+    return status == CLI_OK || f.text.len == 0 ? status : cli_fault_print(&o, &f, wants_json(&o));
+}
+
 int cli_print(struct span s, struct cli_fault *f)
 {
     struct why why = { 0 };

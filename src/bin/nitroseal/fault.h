@@ -41,6 +41,11 @@ int cli_fault_set(struct cli_fault *f, int status, const char *fmt, ...)
 /* The line on stderr; with `json` an object on stdout besides. Returns the status. */
 int cli_fault_print(const struct options *o, struct cli_fault *f, bool json);
 
+/* A subcommand: its options, `run`, and a fault on its way out, as an object too where --json is
+ * given. A status without a text is an answer: a denial, a difference. */
+typedef int cli_run(const struct options *o, struct cli_fault *f);
+int cli_command(const struct program_def *program, int argc, char **argv, cli_run *run);
+
 /* Append text that somebody else wrote: control characters become '?'. */
 void cli_append_clean(struct buf *out, struct span text);
 /* Write all to stdout. CLI_OK, or CLI_FILE after setting the fault. */

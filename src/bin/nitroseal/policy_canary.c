@@ -313,20 +313,20 @@ static int run(struct canary *c, struct cli_fault *f)
     return status == CLI_OK ? verdict(c, f) : status;
 }
 
-int cmd_policy_canary(int argc, char **argv)
+static int run_canary(const struct options *o, struct cli_fault *f)
 {
-    AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
     static struct canary c; /* large for a stack */
-    struct options o;
-    int status = options_parse(&program, argc, argv, &o);
 
-    if (status >= 0)
-        return status;
-    c.o = &o;
+    c.o = o;
     c.host = BUF_INIT(URL_MAX_BYTES);
     for (unsigned i = 0; i < TRIALS; i++)
         c.reasons[i] = BUF_INIT(2 * TEXT_MAX_BYTES);
-    status = run(&c, &f);
+    int status = run(&c, f);
     canary_clear(&c);
-    return f.text.len == 0 ? status : cli_fault_print(&o, &f, option_flag(&o, "json"));
+    return status;
+}
+
+int cmd_policy_canary(int argc, char **argv)
+{
+    return cli_command(&program, argc, argv, run_canary);
 }

@@ -162,12 +162,5 @@ static int run(const struct options *o, struct cli_fault *f)
 
 int cmd_policy_diff(int argc, char **argv)
 {
-    AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
-    struct options o;
-    int status = options_parse(&program, argc, argv, &o);
-
-    if (status >= 0)
-        return status;
-    status = run(&o, &f);
-    return f.text.len == 0 ? status : cli_fault_print(&o, &f, option_flag(&o, "json"));
+    return cli_command(&program, argc, argv, run);
 }

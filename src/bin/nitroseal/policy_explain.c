@@ -262,17 +262,16 @@ static int run(const struct options *o, struct question *q, struct cli_fault *f)
     return status == CLI_OK && a.reason != ACCESS_ALLOWED ? CLI_REFUSED : status;
 }
 
+static int run_question(const struct options *o, struct cli_fault *f)
+{
+    struct question *q = question_new();
+    int status = q ? run(o, q, f) : cli_fault_set(f, CLI_FAILED, "%s", err_name(ERR_NOMEM));
+
+    question_free(q);
+    return status;
+}
+
 int cmd_policy_explain(int argc, char **argv)
 {
-    AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
-    struct options o;
-    int status = options_parse(&program, argc, argv, &o);
-
-    if (status >= 0)
-        return status;
-    struct question *q = question_new();
-    status = q ? run(&o, q, &f) : cli_fault_set(&f, CLI_FAILED, "%s", err_name(ERR_NOMEM));
-    question_free(q);
-    /* A denial is an answer, not a failure: it was printed. */
-    return f.text.len == 0 ? status : cli_fault_print(&o, &f, option_flag(&o, "json"));
+    return cli_command(&program, argc, argv, run_question);
 }

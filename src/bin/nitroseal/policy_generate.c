@@ -289,16 +289,16 @@ static int run(const struct options *o, struct work *w, struct cli_fault *f)
     return status == CLI_OK ? generate(o, w, kind, f) : status;
 }
 
+static int run_work(const struct options *o, struct cli_fault *f)
+{
+    struct work *w = calloc(1, sizeof *w);
+    int status = w ? run(o, w, f) : cli_fault_set(f, CLI_FAILED, "%s", err_name(ERR_NOMEM));
+
+    free(w);
+    return status;
+}
+
 int cmd_policy_generate(int argc, char **argv)
 {
-    AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
-    struct options o;
-    int status = options_parse(&program, argc, argv, &o);
-
-    if (status >= 0)
-        return status;
-    struct work *w = calloc(1, sizeof *w);
-    status = w ? run(&o, w, &f) : cli_fault_set(&f, CLI_FAILED, "%s", err_name(ERR_NOMEM));
-    free(w);
-    return status == CLI_OK ? CLI_OK : cli_fault_print(&o, &f, false);
+    return cli_command(&program, argc, argv, run_work);
 }
