@@ -176,12 +176,6 @@ int main(void)
         cmocka_unit_test(random_answer),
     };
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, body_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests + FIXED, rows, body_row);
     return cmocka_run_group_tests_name("api_body", tests, NULL, NULL);
 }

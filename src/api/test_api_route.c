@@ -106,13 +106,6 @@ int main(void)
         cmocka_unit_test(problem),
     };
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct route_row *view;
-            void *state;
-        } u = { .view = &route_rows[i] };
-        tests[FIXED + i] =
-            (struct CMUnitTest){ route_rows[i].name, route_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests + FIXED, route_rows, route_row);
     return cmocka_run_group_tests_name("api_route", tests, NULL, NULL);
 }

@@ -522,9 +522,7 @@ int main(void)
     };
     static struct CMUnitTest tests[ROWS + sizeof(own) / sizeof(own[0])];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] =
-            (struct CMUnitTest){ rows[i].name, chain_row, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests, rows, chain_row);
     memcpy(&tests[ROWS], own, sizeof(own));
     int failed = cmocka_run_group_tests(tests, world_new, world_free);
     attest_seen_clear(&seen_by_rows);

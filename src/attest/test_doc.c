@@ -414,15 +414,9 @@ int main(void)
         tests[ROWS + INDEFINITE_ROWS + LIMIT_ROWS + sizeof(own) / sizeof(own[0])];
     size_t n = 0;
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[n++] =
-            (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, (void *)(uintptr_t)&rows[i] };
-    for (size_t i = 0; i < INDEFINITE_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ indefinite_rows[i].name, parse_indefinite_row, NULL, NULL,
-                                          (void *)(uintptr_t)&indefinite_rows[i] };
-    for (size_t i = 0; i < LIMIT_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ limit_rows[i].name, limit_row, NULL, NULL,
-                                          (void *)(uintptr_t)&limit_rows[i] };
+    n += T_ROWS(tests + n, rows, parse_row);
+    n += T_ROWS(tests + n, indefinite_rows, parse_indefinite_row);
+    n += T_ROWS(tests + n, limit_rows, limit_row);
     memcpy(&tests[n], own, sizeof(own));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

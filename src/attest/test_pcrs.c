@@ -288,12 +288,8 @@ int main(void)
     static struct CMUnitTest tests[CHECK_ROWS + PARSE_ROWS + sizeof(own) / sizeof(own[0])];
     size_t n = 0;
 
-    for (size_t i = 0; i < CHECK_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ check_rows[i].name, check_row, NULL, NULL,
-                                          (void *)(uintptr_t)&check_rows[i] };
-    for (size_t i = 0; i < PARSE_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ parse_rows[i].name, parse_row, NULL, NULL,
-                                          (void *)(uintptr_t)&parse_rows[i] };
+    n += T_ROWS(tests + n, check_rows, check_row);
+    n += T_ROWS(tests + n, parse_rows, parse_row);
     memcpy(&tests[n], own, sizeof(own));
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -159,13 +159,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 2];
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, read_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, read_row);
     tests[N] = (struct CMUnitTest){ "NUL byte", nul_byte, NULL, NULL, NULL };
     tests[N + 1] = (struct CMUnitTest){ "truncated and flipped", damaged, NULL, NULL, NULL };
     return _cmocka_run_group_tests("awsconf", tests, N + 2, NULL, NULL);

@@ -164,9 +164,7 @@ int main(void)
     };
     struct CMUnitTest *next = tests + FIXED;
 
-    for (size_t i = 0; i < COUNT(rows); i++)
-        *next++ = (struct CMUnitTest){ rows[i].name, answer_row, NULL, NULL, &rows[i] };
-    for (size_t i = 0; i < COUNT(words_rows); i++)
-        *next++ = (struct CMUnitTest){ words_rows[i].name, words_row, NULL, NULL, &words_rows[i] };
+    next += T_ROWS(next, rows, answer_row);
+    next += T_ROWS(next, words_rows, words_row);
     return cmocka_run_group_tests_name("awscred_answer", tests, NULL, NULL);
 }

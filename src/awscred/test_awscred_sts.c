@@ -115,7 +115,6 @@ int main(void)
     struct CMUnitTest tests[FIXED + ROWS] = { cmocka_unit_test(forms),
                                               cmocka_unit_test(truncations) };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, answer_row, NULL, NULL, &rows[i] };
+    T_ROWS(tests + FIXED, rows, answer_row);
     return cmocka_run_group_tests_name("awscred_sts", tests, NULL, NULL);
 }

@@ -238,10 +238,7 @@ int main(void)
     };
     struct CMUnitTest *next = tests + FIXED;
 
-    for (size_t i = 0; i < COUNT(url_rows); i++)
-        *next++ = (struct CMUnitTest){ url_rows[i].name, url_row, NULL, NULL, &url_rows[i] };
-    for (size_t i = 0; i < COUNT(refusal_rows); i++)
-        *next++ =
-            (struct CMUnitTest){ refusal_rows[i].name, refusal_row, NULL, NULL, &refusal_rows[i] };
+    next += T_ROWS(next, url_rows, url_row);
+    next += T_ROWS(next, refusal_rows, refusal_row);
     return cmocka_run_group_tests_name("awscred_talk", tests, NULL, NULL);
 }

@@ -154,7 +154,6 @@ int main(void)
         cmocka_unit_test(limits),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, &rows[i] };
+    T_ROWS(tests + FIXED, rows, parse_row);
     return cmocka_run_group_tests_name("base64", tests, NULL, NULL);
 }

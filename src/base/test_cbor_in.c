@@ -238,10 +238,7 @@ int main(void)
         cmocka_unit_test(truncations),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, skip_row, NULL, NULL, &rows[i] };
-    for (size_t i = 0; i < MAP_ROWS; i++)
-        tests[FIXED + ROWS + i] =
-            (struct CMUnitTest){ map_rows[i].name, map_row, NULL, NULL, &map_rows[i] };
+    T_ROWS(tests + FIXED, rows, skip_row);
+    T_ROWS(tests + FIXED + ROWS, map_rows, map_row);
     return cmocka_run_group_tests_name("cbor_in", tests, NULL, NULL);
 }

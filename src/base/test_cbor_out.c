@@ -87,8 +87,6 @@ int main(void)
         cmocka_unit_test(full_buffer_is_sticky),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] =
-            (struct CMUnitTest){ int_rows[i].name, int_row, NULL, NULL, &int_rows[i] };
+    T_ROWS(tests + FIXED, int_rows, int_row);
     return cmocka_run_group_tests_name("cbor_out", tests, NULL, NULL);
 }

@@ -327,7 +327,6 @@ int main(void)
         cmocka_unit_test(truncations_and_flips),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, skip_row, NULL, NULL, &rows[i] };
+    T_ROWS(tests + FIXED, rows, skip_row);
     return cmocka_run_group_tests_name("json_in", tests, NULL, NULL);
 }

@@ -214,7 +214,6 @@ int main(void)
         cmocka_unit_test(full_buffer_is_sticky), cmocka_unit_test(goes_on_inside),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, string_row, NULL, NULL, &rows[i] };
+    T_ROWS(tests + FIXED, rows, string_row);
     return cmocka_run_group_tests_name("json_out", tests, NULL, NULL);
 }

@@ -47,8 +47,6 @@ int main(void)
 {
     struct CMUnitTest tests[ROWS + 1] = { cmocka_unit_test(no_room) };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i + 1] =
-            (struct CMUnitTest){ rows[i].name, pretty, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + 1, rows, pretty);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,6 @@ int main(void)
     enum { N = sizeof time_rows / sizeof time_rows[0] };
     struct CMUnitTest tests[N + 1] = { [N] = cmocka_unit_test(times) };
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){ time_rows[i].name, time_row, NULL, NULL, &time_rows[i] };
+    T_ROWS(tests, time_rows, time_row);
     return cmocka_run_group_tests_name("rfc3339", tests, NULL, NULL);
 }

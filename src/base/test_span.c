@@ -174,9 +174,6 @@ int main(void)
         cmocka_unit_test(wipes),         cmocka_unit_test(names_of_errors),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED_TESTS + i] = (struct CMUnitTest){ .name = number_rows[i].name,
-                                                      .test_func = number_row,
-                                                      .initial_state = &number_rows[i] };
+    T_ROWS(tests + FIXED_TESTS, number_rows, number_row);
     return cmocka_run_group_tests_name("span", tests, NULL, NULL);
 }

@@ -204,11 +204,7 @@ int main(void)
         cmocka_unit_test(a_crash_ends_the_enclave_unless_restart_is_set),
     };
 
-    for (size_t i = 0; i < CONFS; i++)
-        tests[OTHERS + i] = (struct CMUnitTest){ conf_rows[i].name, conf_row, NULL, NULL,
-                                                 (void *)(uintptr_t)&conf_rows[i] };
-    for (size_t i = 0; i < USERS; i++)
-        tests[OTHERS + CONFS + i] = (struct CMUnitTest){ user_rows[i].name, user_row, NULL, NULL,
-                                                         (void *)(uintptr_t)&user_rows[i] };
+    T_ROWS(tests + OTHERS, conf_rows, conf_row);
+    T_ROWS(tests + OTHERS + CONFS, user_rows, user_row);
     return cmocka_run_group_tests_name("boot: files", tests, NULL, NULL);
 }

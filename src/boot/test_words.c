@@ -176,11 +176,7 @@ int main(void)
         cmocka_unit_test(candidate_limits),
     };
 
-    for (size_t i = 0; i < WORDS; i++)
-        tests[3 + i] = (struct CMUnitTest){ words_rows[i].name, words_row, NULL, NULL,
-                                            (void *)(uintptr_t)&words_rows[i] };
-    for (size_t i = 0; i < CANDIDATES; i++)
-        tests[3 + WORDS + i] = (struct CMUnitTest){ candidate_rows[i].name, candidate_row, NULL,
-                                                    NULL, (void *)(uintptr_t)&candidate_rows[i] };
+    T_ROWS(tests + 3, words_rows, words_row);
+    T_ROWS(tests + 3 + WORDS, candidate_rows, candidate_row);
     return cmocka_run_group_tests_name("boot: words", tests, NULL, NULL);
 }

@@ -274,13 +274,7 @@ int main(void)
     struct CMUnitTest tests[N_ROWS + N_TESTS - 1];
     size_t n = 0;
 
-    for (size_t i = 0; i < N_ROWS; i++) {
-        union {
-            const void *in;
-            void *out;
-        } row = { &rows[i] };
-        tests[n++] = (struct CMUnitTest){ rows[i].name, read_row, NULL, NULL, row.out };
-    }
+    n += T_ROWS(tests + n, rows, read_row);
     for (size_t i = 0; others[i].test_func; i++)
         tests[n++] = others[i];
     return cmocka_run_group_tests(tests, NULL, NULL);

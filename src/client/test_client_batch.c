@@ -135,7 +135,6 @@ int main(void)
         cmocka_unit_test(results),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, answer, NULL, end, &rows[i] };
+    T_ROWS_WITH(tests + FIXED, rows, answer, NULL, end);
     return cmocka_run_group_tests_name("client_batch", tests, NULL, NULL);
 }

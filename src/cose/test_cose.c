@@ -269,9 +269,7 @@ int main(void)
     };
     static struct CMUnitTest tests[ROWS + sizeof(own) / sizeof(own[0])];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] =
-            (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests, rows, parse_row);
     memcpy(&tests[ROWS], own, sizeof(own));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

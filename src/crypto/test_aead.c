@@ -300,8 +300,7 @@ int main(void)
         cmocka_unit_test(cbc_longest_secret),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[PLAIN + i] = (struct CMUnitTest){ rows[i].name, known_answer, NULL, NULL, &rows[i] };
+    T_ROWS(tests + PLAIN, rows, known_answer);
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
         return 1;
     int failed = cmocka_run_group_tests_name("aead", tests, NULL, NULL);

@@ -227,8 +227,7 @@ int main(void)
 {
     struct CMUnitTest tests[ROWS + 5];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, signatures, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, signatures);
     tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(ed25519);
     tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(oaep);
     tests[ROWS + 2] = (struct CMUnitTest)cmocka_unit_test(no_rsa);

@@ -87,8 +87,7 @@ int main(void)
     enum { ROWS = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[ROWS + 2];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, take, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, take);
     tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(long_lengths);
     tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(a_fault_sticks);
     return cmocka_run_group_tests_name("der", tests, NULL, NULL);

@@ -241,13 +241,9 @@ int main(void)
 
     for (size_t i = 0; i < COUNT(plain); i++)
         tests[n++] = plain[i];
-    for (size_t i = 0; i < COUNT(der_rows); i++)
-        tests[n++] = (struct CMUnitTest){ der_rows[i].name, der_refused, NULL, NULL, &der_rows[i] };
-    for (size_t i = 0; i < COUNT(pem_rows); i++)
-        tests[n++] = (struct CMUnitTest){ pem_rows[i].name, parse_pem, NULL, NULL, &pem_rows[i] };
-    for (size_t i = 0; i < COUNT(point_rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){ point_rows[i].name, parse_point, NULL, NULL, &point_rows[i] };
+    n += T_ROWS(tests + n, der_rows, der_refused);
+    n += T_ROWS(tests + n, pem_rows, parse_pem);
+    n += T_ROWS(tests + n, point_rows, parse_point);
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK ||
         ec_key_parse_pem(cx, span_str(p384_pem), &key, NULL) != ERR_OK ||
         ec_key_pub(cx, key, &pub) != ERR_OK)

@@ -176,12 +176,6 @@ int main(void)
         cmocka_unit_test(seeds),
     };
 
-    for (size_t i = 0; i < ROWS; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[4 + i] = (struct CMUnitTest){ rows[i].name, known_answer, NULL, NULL, u.state };
-    }
+    T_ROWS(tests + 4, rows, known_answer);
     return _cmocka_run_group_tests("ecdh", tests, ROWS + 4, setup, teardown);
 }

@@ -422,8 +422,6 @@ int main(void)
     enum { N = sizeof operations / sizeof operations[0] };
     struct CMUnitTest tests[N];
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){ operations[i].name, every_allocation_fails, NULL, NULL,
-                                        &operations[i] };
+    T_ROWS(tests, operations, every_allocation_fails);
     return run_with_pki("faults", tests, N, set_up, tear_down);
 }

@@ -132,8 +132,7 @@ int main(void)
     enum { ROWS = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[ROWS + 3];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, known_answer, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, known_answer);
     tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(parts);
     tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(million);
     tests[ROWS + 2] = (struct CMUnitTest)cmocka_unit_test(under_way);

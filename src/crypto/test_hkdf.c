@@ -83,8 +83,7 @@ int main(void)
     enum { ROWS = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[ROWS + 1];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, known_answer, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, known_answer);
     tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(limits);
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
         return 1;

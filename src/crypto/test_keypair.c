@@ -79,12 +79,6 @@ int main(void)
 {
     struct CMUnitTest tests[ROWS + 1] = { cmocka_unit_test(no_room) };
 
-    for (size_t i = 0; i < ROWS; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[1 + i] = (struct CMUnitTest){ rows[i].name, pair, NULL, NULL, u.state };
-    }
+    T_ROWS(tests + 1, rows, pair);
     return _cmocka_run_group_tests("keypair", tests, ROWS + 1, setup, teardown);
 }

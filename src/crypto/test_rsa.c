@@ -345,11 +345,8 @@ int main(void)
 
     for (size_t i = 0; i < COUNT(plain); i++)
         tests[n++] = plain[i];
-    for (size_t i = 0; i < COUNT(pem_rows); i++)
-        tests[n++] = (struct CMUnitTest){ pem_rows[i].name, parse_pem, NULL, NULL, &pem_rows[i] };
-    for (size_t i = 0; i < COUNT(spki_rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){ spki_rows[i].name, parse_spki, NULL, NULL, &spki_rows[i] };
+    n += T_ROWS(tests + n, pem_rows, parse_pem);
+    n += T_ROWS(tests + n, spki_rows, parse_spki);
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK ||
         rsa_key_parse_pem(cx, span_str(rsa_pkcs8_pem), &key, NULL) != ERR_OK ||
         rsa_pub_parse(cx, rsa_key_spki(key), &pub, NULL) != ERR_OK)

@@ -387,9 +387,7 @@ int main(void)
     struct CMUnitTest tests[PLAIN + ROWS];
 
     memcpy(tests, plain, sizeof plain);
-    for (size_t i = 0; i < ROWS; i++)
-        tests[PLAIN + i] =
-            (struct CMUnitTest){ patch_rows[i].name, patched, NULL, NULL, &patch_rows[i] };
+    T_ROWS(tests + PLAIN, patch_rows, patched);
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK ||
         ec_key_parse_pem(cx, span_str(p384_pem), &ca_key, NULL) != ERR_OK ||
         ec_key_parse_pem(cx, span_str(p384_compressed_pem), &leaf_key, NULL) != ERR_OK ||

@@ -361,8 +361,6 @@ int main(void)
         cmocka_unit_test(names),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i + 10] =
-            (struct CMUnitTest){ rows[i].name, refused, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + 10, rows, refused);
     return cmocka_run_group_tests(tests, setup, teardown);
 }

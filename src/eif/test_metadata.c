@@ -108,8 +108,6 @@ int main(void)
     struct CMUnitTest tests[ROWS + 2] = { cmocka_unit_test(written_and_read),
                                           cmocka_unit_test(not_written) };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i + 2] =
-            (struct CMUnitTest){ rows[i].name, parsed, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + 2, rows, parsed);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,12 +249,6 @@ int main(void)
         cmocka_unit_test(another_data_key),
     };
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct key_row *view;
-            void *state;
-        } u = { .view = &key_rows[i] };
-        tests[FIXED + i] = (struct CMUnitTest){ key_rows[i].name, key_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests + FIXED, key_rows, key_row);
     return cmocka_run_group_tests_name("message", tests, setup, teardown);
 }

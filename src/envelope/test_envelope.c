@@ -209,12 +209,6 @@ int main(void)
         cmocka_unit_test(limits),  cmocka_unit_test(other_keys),
     };
 
-    for (size_t i = 0; i < N_KNOWN; i++) {
-        union {
-            const struct known *view;
-            void *state;
-        } u = { .view = &known[i] };
-        tests[5 + i] = (struct CMUnitTest){ known[i].name, open_known, NULL, NULL, u.state };
-    }
+    T_ROWS(tests + 5, known, open_known);
     return _cmocka_run_group_tests("envelope", tests, N_KNOWN + 5, setup, teardown);
 }

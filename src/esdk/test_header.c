@@ -286,8 +286,7 @@ int main(void)
     enum { OTHERS = sizeof others / sizeof others[0] };
     struct CMUnitTest tests[ROWS + OTHERS];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, parse_row);
     memcpy(tests + ROWS, others, sizeof others);
     return cmocka_run_group_tests_name("esdk_header", tests, NULL, NULL);
 }

@@ -150,8 +150,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 5];
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, choice, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, choice);
     tests[N] = (struct CMUnitTest)cmocka_unit_test(ties_go_round);
     tests[N + 1] = (struct CMUnitTest)cmocka_unit_test(health);
     tests[N + 2] = (struct CMUnitTest)cmocka_unit_test(health_at_once);

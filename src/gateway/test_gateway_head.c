@@ -287,12 +287,9 @@ int main(void)
     struct CMUnitTest tests[ROWS(requests) + ROWS(answers) + ROWS(routes) + 2];
     size_t n = 0;
 
-    for (size_t i = 0; i < ROWS(requests); i++)
-        tests[n++] = (struct CMUnitTest){ requests[i].name, request, NULL, NULL, &requests[i] };
-    for (size_t i = 0; i < ROWS(answers); i++)
-        tests[n++] = (struct CMUnitTest){ answers[i].name, answer, NULL, NULL, &answers[i] };
-    for (size_t i = 0; i < ROWS(routes); i++)
-        tests[n++] = (struct CMUnitTest){ routes[i].name, route, NULL, NULL, &routes[i] };
+    n += T_ROWS(tests + n, requests, request);
+    n += T_ROWS(tests + n, answers, answer);
+    n += T_ROWS(tests + n, routes, route);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(problem);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(refusals);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -266,14 +266,12 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0], BACKS = sizeof backs / sizeof backs[0] };
     struct CMUnitTest tests[N + 5 + BACKS];
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, stream, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, stream);
     tests[N] = (struct CMUnitTest)cmocka_unit_test(little_room);
     tests[N + 1] = (struct CMUnitTest)cmocka_unit_test(plain);
     tests[N + 2] = (struct CMUnitTest)cmocka_unit_test(long_trailers);
     tests[N + 3] = (struct CMUnitTest)cmocka_unit_test(taken_back_at_length);
     tests[N + 4] = (struct CMUnitTest)cmocka_unit_test(other_extensions);
-    for (size_t i = 0; i < BACKS; i++)
-        tests[N + 5 + i] = (struct CMUnitTest){ backs[i].name, taken_back, NULL, NULL, &backs[i] };
+    T_ROWS(tests + N + 5, backs, taken_back);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

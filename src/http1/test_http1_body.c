@@ -228,7 +228,6 @@ int main(void)
         cmocka_unit_test(long_lines),  cmocka_unit_test(notes),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, chunked_row, NULL, NULL, &rows[i] };
+    T_ROWS(tests + FIXED, rows, chunked_row);
     return cmocka_run_group_tests_name("http1_body", tests, NULL, NULL);
 }

@@ -340,14 +340,8 @@ int main(void)
     };
     struct CMUnitTest *next = tests + FIXED;
 
-    for (size_t i = 0; i < REQUESTS; i++)
-        *next++ =
-            (struct CMUnitTest){ request_rows[i].name, request_row, NULL, NULL, &request_rows[i] };
-    for (size_t i = 0; i < RESPONSES; i++)
-        *next++ = (struct CMUnitTest){ response_rows[i].name, response_row, NULL, NULL,
-                                       &response_rows[i] };
-    for (size_t i = 0; i < MEANINGS; i++)
-        *next++ =
-            (struct CMUnitTest){ meaning_rows[i].name, meaning_row, NULL, NULL, &meaning_rows[i] };
+    next += T_ROWS(next, request_rows, request_row);
+    next += T_ROWS(next, response_rows, response_row);
+    next += T_ROWS(next, meaning_rows, meaning_row);
     return cmocka_run_group_tests_name("http1_head", tests, NULL, NULL);
 }

@@ -116,7 +116,6 @@ int main(void)
         cmocka_unit_test(limits),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, refused_row, NULL, NULL, &rows[i] };
+    T_ROWS(tests + FIXED, rows, refused_row);
     return cmocka_run_group_tests_name("http1_write", tests, NULL, NULL);
 }

@@ -309,8 +309,6 @@ int main(void)
         cmocka_unit_test(odd_digests), cmocka_unit_test(limits),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i + OTHERS] =
-            (struct CMUnitTest){ rows[i].name, refused, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, refused);
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -251,8 +251,6 @@ int main(void)
         cmocka_unit_test(nothing),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i + OTHERS] =
-            (struct CMUnitTest){ rows[i].name, layered, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, layered);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -272,8 +272,6 @@ int main(void)
         cmocka_unit_test(members),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i + OTHERS] =
-            (struct CMUnitTest){ rows[i].name, entries, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, entries);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

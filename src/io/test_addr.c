@@ -439,9 +439,7 @@ int main(void)
         IN_DIR(greeting_refused),
         IN_DIR(greeting_wrong),
     };
-    for (size_t i = 0; i < ROWS; i++)
-        tests[OTHERS + i] = (struct CMUnitTest){ tcp_rows[i].name, tcp_row, NULL, NULL,
-                                                 (void *)(uintptr_t)&tcp_rows[i] };
+    T_ROWS(tests + OTHERS, tcp_rows, tcp_row);
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests_name("io/addr", tests, NULL, NULL);
 }

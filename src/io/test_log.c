@@ -120,8 +120,6 @@ int main(void)
         cmocka_unit_test(a_line_is_bounded),
         cmocka_unit_test(levels),
     };
-    for (size_t i = 0; i < N; i++)
-        tests[4 + i] =
-            (struct CMUnitTest){ rows[i].name, value_row, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + 4, rows, value_row);
     return cmocka_run_group_tests_name("io/log", tests, NULL, NULL);
 }

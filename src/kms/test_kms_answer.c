@@ -362,12 +362,6 @@ int main(void)
         cmocka_unit_test(truncated),      cmocka_unit_test(hints),
     };
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct answer_row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[OTHERS + i] = (struct CMUnitTest){ rows[i].name, answer_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests + OTHERS, rows, answer_row);
     return _cmocka_run_group_tests("kms_answer", tests, N + OTHERS, NULL, NULL);
 }

@@ -438,12 +438,6 @@ int main(void)
         cmocka_unit_test(header_injection), cmocka_unit_test(no_room),
     };
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct request_row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[6 + i] = (struct CMUnitTest){ rows[i].name, request_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests + 6, rows, request_row);
     return _cmocka_run_group_tests("kms_request", tests, N + 6, setup, teardown);
 }

@@ -76,12 +76,6 @@ int main(void)
 {
     struct CMUnitTest tests[N_ROWS];
 
-    for (size_t i = 0; i < N_ROWS; i++) {
-        union {
-            const void *in;
-            void *out;
-        } row = { &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, row.out };
-    }
+    T_ROWS(tests, rows, parse_row);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -357,8 +357,6 @@ int main(void)
 {
     struct CMUnitTest tests[FIXED + ROWS] = { T(sent), T(callbacks), T(waits), T(arguments) };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] =
-            (struct CMUnitTest){ rows[i].name, fails, t_service_make, end, &rows[i] };
+    T_ROWS_WITH(tests + FIXED, rows, fails, t_service_make, end);
     return cmocka_run_group_tests_name("lib_stream", tests, NULL, NULL);
 }

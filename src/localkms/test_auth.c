@@ -487,8 +487,6 @@ int main(void)
         { "8: UNSIGNED-PAYLOAD", content_hash, NULL, NULL, none },
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] =
-            (struct CMUnitTest){ rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, check_row);
     return cmocka_run_group_tests_name("auth", tests, up, down);
 }

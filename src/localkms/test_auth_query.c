@@ -247,13 +247,7 @@ int main(void)
     enum { ROWS = sizeof rows / sizeof rows[0] };
     static struct CMUnitTest tests[ROWS + 1];
 
-    for (size_t i = 0; i < ROWS; i++) {
-        union {
-            const void *in;
-            void *out;
-        } row = { &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, auth_row, NULL, NULL, row.out };
-    }
+    T_ROWS(tests, rows, auth_row);
     tests[ROWS] = (struct CMUnitTest){ "development mode", development, NULL, NULL, NULL };
     return _cmocka_run_group_tests("auth_query", tests, ROWS + 1, setup, teardown);
 }

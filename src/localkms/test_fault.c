@@ -153,7 +153,6 @@ int main(void)
         cmocka_unit_test(untouched_on_failure),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] = (struct CMUnitTest){ rows[i].name, kind, NULL, NULL, &rows[i] };
+    T_ROWS(tests + OTHERS, rows, kind);
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
 }

@@ -230,8 +230,7 @@ int main(void)
     };
     struct CMUnitTest tests[REFUSALS + sizeof others / sizeof others[0]];
 
-    for (size_t i = 0; i < REFUSALS; i++)
-        tests[i] = (struct CMUnitTest){ refusals[i].name, is_refused, NULL, NULL, &refusals[i] };
+    T_ROWS(tests, refusals, is_refused);
     memcpy(tests + REFUSALS, others, sizeof others);
     return cmocka_run_group_tests_name("grants", tests, ops_up, ops_down);
 }

@@ -263,8 +263,6 @@ int main(void)
         cmocka_unit_test(member_limit),  cmocka_unit_test(views_stay),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] =
-            (struct CMUnitTest){ rows[i].name, member, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, member);
     return cmocka_run_group_tests_name("input", tests, NULL, NULL);
 }

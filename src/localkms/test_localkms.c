@@ -514,11 +514,8 @@ int main(void)
         cmocka_unit_test(is_signed),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){ refusals[i].name, is_refused, NULL, NULL, &refusals[i] };
-    for (size_t i = 0; i < M; i++)
-        tests[N + i] =
-            (struct CMUnitTest){ signings[i].name, is_not_signed, NULL, NULL, &signings[i] };
+    T_ROWS(tests, refusals, is_refused);
+    T_ROWS(tests + N, signings, is_not_signed);
     memcpy(tests + N + M, others, sizeof others);
     return cmocka_run_group_tests(tests, up, down);
 }

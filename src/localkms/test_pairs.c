@@ -280,8 +280,7 @@ int main(void)
         cmocka_unit_test(wrong_usage),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){ refusals[i].name, is_refused, NULL, NULL, &refusals[i] };
+    T_ROWS(tests, refusals, is_refused);
     memcpy(tests + N, others, sizeof others);
     return cmocka_run_group_tests(tests, up, down);
 }

@@ -167,13 +167,7 @@ int main(void)
     enum { ROWS = sizeof rows / sizeof rows[0] };
     static struct CMUnitTest tests[ROWS + 3];
 
-    for (size_t i = 0; i < ROWS; i++) {
-        union {
-            const void *in;
-            void *out;
-        } row = { &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, fault_row, NULL, NULL, row.out };
-    }
+    T_ROWS(tests, rows, fault_row);
     tests[ROWS] = (struct CMUnitTest){ "all kinds", all_kinds, NULL, NULL, NULL };
     tests[ROWS + 1] = (struct CMUnitTest){ "a bad policy", bad_policy, NULL, NULL, NULL };
     tests[ROWS + 2] = (struct CMUnitTest){ "limits", limits, NULL, NULL, NULL };

@@ -242,8 +242,6 @@ int main(void)
         cmocka_unit_test(secret_limit), cmocka_unit_test(policy_limit),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] =
-            (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, parse_row);
     return cmocka_run_group_tests_name("principals", tests, NULL, NULL);
 }

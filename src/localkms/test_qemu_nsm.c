@@ -407,7 +407,6 @@ int main(void)
         cmocka_unit_test(module_ids),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] = (struct CMUnitTest){ rows[i].name, deviates, NULL, NULL, &rows[i] };
+    T_ROWS(tests + OTHERS, rows, deviates);
     return cmocka_run_group_tests_name("qemu_nsm", tests, up, down);
 }

@@ -61,7 +61,6 @@ int main(void)
 {
     struct CMUnitTest tests[ROWS];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, request, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, request);
     return cmocka_run_group_tests_name("requests", tests, ops_up, ops_down);
 }

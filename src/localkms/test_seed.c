@@ -130,7 +130,6 @@ int main(void)
     struct CMUnitTest tests[ROWS + 2] = { cmocka_unit_test(made_once),
                                           cmocka_unit_test(same_material) };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[2 + i] = (struct CMUnitTest){ rows[i].name, refused, NULL, NULL, &rows[i] };
+    T_ROWS(tests + 2, rows, refused);
     return cmocka_run_group_tests_name("seed", tests, ops_up, ops_down);
 }

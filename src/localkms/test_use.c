@@ -365,8 +365,7 @@ int main(void)
     };
     struct CMUnitTest tests[PAIRS + sizeof others / sizeof others[0]];
 
-    for (size_t i = 0; i < PAIRS; i++)
-        tests[i] = (struct CMUnitTest){ pairs[i].name, signatures, NULL, NULL, &pairs[i] };
+    T_ROWS(tests, pairs, signatures);
     memcpy(tests + PAIRS, others, sizeof others);
     return cmocka_run_group_tests_name("use", tests, ops_up, ops_down);
 }

@@ -218,8 +218,6 @@ int main(void)
         cmocka_unit_test(long_values),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] =
-            (struct CMUnitTest){ rows[i].name, one, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, one);
     return cmocka_run_group_tests_name("validate", tests, NULL, NULL);
 }

@@ -132,13 +132,7 @@ int main(void)
     enum { ROWS = sizeof rows / sizeof rows[0] };
     static struct CMUnitTest tests[ROWS + 2];
 
-    for (size_t i = 0; i < ROWS; i++) {
-        union {
-            const void *in;
-            void *out;
-        } row = { &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, row.out };
-    }
+    T_ROWS(tests, rows, parse_row);
     tests[ROWS] = (struct CMUnitTest){ "limits", limits, NULL, NULL, NULL };
     tests[ROWS + 1] = (struct CMUnitTest){ "fields", fields, NULL, NULL, NULL };
     return _cmocka_run_group_tests("yaml_in", tests, ROWS + 2, NULL, NULL);

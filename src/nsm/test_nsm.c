@@ -494,9 +494,7 @@ int main(void)
     static char names[RESPONSE_ROWS][64];
     size_t n = 0;
 
-    for (size_t i = 0; i < REQUEST_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ request_rows[i].name, request_row, NULL, NULL,
-                                          (void *)(uintptr_t)&request_rows[i] };
+    n += T_ROWS(tests + n, request_rows, request_row);
     for (size_t i = 0; i < RESPONSE_ROWS; i++) {
         snprintf(names[i], sizeof(names[i]), "response %s", response_rows[i].name);
         tests[n++] = (struct CMUnitTest){ names[i], response_row, NULL, NULL,

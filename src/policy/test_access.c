@@ -258,8 +258,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     static struct CMUnitTest tests[N + 1];
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){ rows[i].name, decides, NULL, NULL, &rows[i] };
+    T_ROWS(tests, rows, decides);
     tests[N] = (struct CMUnitTest)cmocka_unit_test(named);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

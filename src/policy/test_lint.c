@@ -415,11 +415,7 @@ int main(void)
         cmocka_unit_test(words),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] =
-            (struct CMUnitTest){ rows[i].name, of_key, NULL, NULL, (void *)(uintptr_t)&rows[i] };
-    for (size_t i = 0; i < N_IDENTITY; i++)
-        tests[OTHERS + N + i] = (struct CMUnitTest){ identity_rows[i].name, of_identity, NULL, NULL,
-                                                     (void *)(uintptr_t)&identity_rows[i] };
+    T_ROWS(tests + OTHERS, rows, of_key);
+    T_ROWS(tests + OTHERS + N, identity_rows, of_identity);
     return cmocka_run_group_tests_name("policy_lint", tests, NULL, NULL);
 }

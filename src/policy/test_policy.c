@@ -464,7 +464,6 @@ int main(void)
         cmocka_unit_test(globs),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] = (struct CMUnitTest){ rows[i].name, answers, NULL, NULL, &rows[i] };
+    T_ROWS(tests + OTHERS, rows, answers);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

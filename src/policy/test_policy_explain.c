@@ -144,8 +144,6 @@ int main(void)
     enum { OTHERS = 1 };
     static struct CMUnitTest tests[N + OTHERS] = { cmocka_unit_test(finding) };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] =
-            (struct CMUnitTest){ rows[i].name, explains, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, explains);
     return cmocka_run_group_tests_name("policy_explain", tests, NULL, NULL);
 }

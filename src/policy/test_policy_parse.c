@@ -429,7 +429,6 @@ int main(void)
         cmocka_unit_test(callers),    cmocka_unit_test(member_limit),
     };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] = (struct CMUnitTest){ rows[i].name, parses, NULL, NULL, &rows[i] };
+    T_ROWS(tests + OTHERS, rows, parses);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,8 +114,6 @@ int main(void)
     static struct CMUnitTest tests[N + OTHERS] = { cmocka_unit_test(lines),
                                                    cmocka_unit_test(good_leaves_the_fault_alone) };
 
-    for (size_t i = 0; i < N; i++)
-        tests[OTHERS + i] =
-            (struct CMUnitTest){ rows[i].name, finds, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests + OTHERS, rows, finds);
     return cmocka_run_group_tests_name("policy_position", tests, NULL, NULL);
 }

@@ -67,8 +67,6 @@ int main(void)
 {
     static struct CMUnitTest tests[N];
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] =
-            (struct CMUnitTest){ rows[i].name, tells, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests, rows, tells);
     return cmocka_run_group_tests_name("policy_registers", tests, NULL, NULL);
 }

@@ -101,9 +101,8 @@ int rows_run(const char *suite, const struct rows_row *rows, size_t n)
 
     if (!tests)
         return 1;
-    for (size_t i = 0; i < n; i++)
-        tests[i] =
-            (struct CMUnitTest){ rows[i].name, decides, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    t_rows(tests, rows, n, sizeof rows[0], offsetof(struct rows_row, name),
+           (struct CMUnitTest){ NULL, decides, NULL, NULL, NULL });
     int status = _cmocka_run_group_tests(suite, tests, n, NULL, NULL);
     free(tests);
     return status;

@@ -448,8 +448,6 @@ int main(void)
 {
     static struct CMUnitTest tests[N];
 
-    for (size_t i = 0; i < N; i++)
-        tests[i] =
-            (struct CMUnitTest){ rows[i].name, decides, NULL, NULL, (void *)(uintptr_t)&rows[i] };
+    T_ROWS(tests, rows, decides);
     return cmocka_run_group_tests_name("policy_rows_access", tests, NULL, NULL);
 }

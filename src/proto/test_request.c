@@ -174,13 +174,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 3];
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, parse_row);
     tests[N] = (struct CMUnitTest){ "truncations", truncations, NULL, NULL, NULL };
     tests[N + 1] = (struct CMUnitTest){ "round trips", round_trips, NULL, NULL, NULL };
     tests[N + 2] = (struct CMUnitTest){ "given", given, NULL, NULL, NULL };

@@ -194,11 +194,7 @@ int main(void)
     static struct CMUnitTest tests[64];
     size_t n = 0;
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        static struct row copies[sizeof(rows) / sizeof(rows[0])];
-        copies[i] = rows[i];
-        tests[n++] = (struct CMUnitTest){ rows[i].name, run_row, NULL, NULL, &copies[i] };
-    }
+    n += T_ROWS(tests + n, rows, run_row);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(entries_at_the_limit_and_past_it);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(bytes_at_the_limit_and_past_it);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(depth_and_address_at_the_limit_and_past_it);

@@ -237,13 +237,7 @@ int main(void)
     static struct CMUnitTest tests[ROWS + 5];
     size_t n = 0;
 
-    for (size_t i = 0; i < ROWS; i++) {
-        union {
-            const void *in;
-            void *out;
-        } row = { &rows[i] };
-        tests[n++] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, row.out };
-    }
+    n += T_ROWS(tests + n, rows, parse_row);
     tests[n++] = (struct CMUnitTest){ "limits", limits, NULL, NULL, NULL };
     tests[n++] = (struct CMUnitTest){ "which form", which_form, NULL, NULL, NULL };
     tests[n++] = (struct CMUnitTest){ "round trip", round_trip, NULL, NULL, NULL };

@@ -315,12 +315,8 @@ int main(void)
     static struct CMUnitTest tests[SHAPE_ROWS + RENEW_ROWS + sizeof(own) / sizeof(own[0])];
     size_t n = 0;
 
-    for (size_t i = 0; i < SHAPE_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ shape_rows[i].name, shape_row, NULL, NULL,
-                                          (void *)(uintptr_t)&shape_rows[i] };
-    for (size_t i = 0; i < RENEW_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ renew_rows[i].name, renew_row, NULL, NULL,
-                                          (void *)(uintptr_t)&renew_rows[i] };
+    n += T_ROWS(tests + n, shape_rows, shape_row);
+    n += T_ROWS(tests + n, renew_rows, renew_row);
     memcpy(&tests[n], own, sizeof(own));
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -283,15 +283,9 @@ int main(void)
         tests[INDEX_ROWS + BAD_ROWS + SETTINGS_ROWS + sizeof(own) / sizeof(own[0])];
     size_t n = 0;
 
-    for (size_t i = 0; i < INDEX_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ index_rows[i].name, index_row, NULL, NULL,
-                                          (void *)(uintptr_t)&index_rows[i] };
-    for (size_t i = 0; i < BAD_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ bad_rows[i].name, bad_row, NULL, NULL,
-                                          (void *)(uintptr_t)&bad_rows[i] };
-    for (size_t i = 0; i < SETTINGS_ROWS; i++)
-        tests[n++] = (struct CMUnitTest){ settings_rows[i].name, settings_row, NULL, NULL,
-                                          (void *)(uintptr_t)&settings_rows[i] };
+    n += T_ROWS(tests + n, index_rows, index_row);
+    n += T_ROWS(tests + n, bad_rows, bad_row);
+    n += T_ROWS(tests + n, settings_rows, settings_row);
     memcpy(&tests[n], own, sizeof(own));
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

@@ -122,3 +122,19 @@ bool t_under_valgrind(void)
 
     return preloaded && strstr(preloaded, "vgpreload");
 }
+
+size_t t_rows(struct CMUnitTest *to, const void *rows, size_t n, size_t bytes, size_t name_at,
+              struct CMUnitTest as)
+{
+    for (size_t i = 0; i < n; i++) {
+        /* cmocka hands state on as it is: the row stays const where it is read as such. */
+        const union {
+            const char *ours;
+            void *state;
+        } row = { .ours = (const char *)rows + i * bytes };
+        to[i] = as;
+        memcpy(&to[i].name, row.ours + name_at, sizeof to[i].name);
+        to[i].initial_state = row.state;
+    }
+    return n;
+}

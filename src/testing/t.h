@@ -24,6 +24,16 @@ const char *t_vectors_dir(void);
 /* A file below it; skips the calling test, saying so, where the folder is absent. */
 struct span t_vector(const char *relative);
 
+/* The rows of a table as tests, each with its `name` and a pointer to itself as state, appended to
+ * where `to` points: `n += T_ROWS(tests + n, rows, row);`. Returns how many. */
+#define T_ROWS(to, rows, run) T_ROWS_WITH(to, rows, run, NULL, NULL)
+#define T_ROWS_WITH(to, rows, run, setup, teardown)                                                \
+    t_rows(to, rows, sizeof(rows) / sizeof((rows)[0]), sizeof((rows)[0]),                          \
+           offsetof(__typeof__((rows)[0]), name),                                                  \
+           (struct CMUnitTest){ NULL, run, setup, teardown, NULL })
+size_t t_rows(struct CMUnitTest *to, const void *rows, size_t n, size_t bytes, size_t name_at,
+              struct CMUnitTest as);
+
 /* valgrind runs this: tens of times slower, and through system calls of its own. */
 bool t_under_valgrind(void);
 

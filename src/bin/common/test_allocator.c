@@ -76,13 +76,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 1];
 
-    for (size_t i = 0; i < N; i++) {
-        union { /* cmocka's state is not const; parse_row() only reads it */
-            const struct row *in;
-            void *out;
-        } row = { .in = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, row.out };
-    }
+    T_ROWS(tests, rows, parse_row);
     tests[N] = (struct CMUnitTest)cmocka_unit_test(pool_bits);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

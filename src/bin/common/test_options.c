@@ -122,13 +122,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 2];
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, parse_row);
     tests[N] = (struct CMUnitTest){ "environment", environment, NULL, NULL, NULL };
     tests[N + 1] = (struct CMUnitTest){ "numbers", numbers, NULL, NULL, NULL };
     return _cmocka_run_group_tests("options", tests, N + 2, NULL, NULL);

@@ -93,13 +93,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 2];
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, parse_row);
     tests[N] = (struct CMUnitTest){ "another start time", another_start_time, NULL, NULL, NULL };
     tests[N + 1] = (struct CMUnitTest){ "nobody", nobody, NULL, NULL, NULL };
     return _cmocka_run_group_tests("process", tests, N + 2, NULL, NULL);

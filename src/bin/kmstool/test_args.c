@@ -276,13 +276,7 @@ int main(void)
         cmocka_unit_test(with_a_base),
     };
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, is_read, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, is_read);
     memcpy(tests + N, others, sizeof others);
     return _cmocka_run_group_tests("kmstool_args", tests, N + OTHERS, NULL, NULL);
 }

@@ -174,7 +174,6 @@ int main(void)
         cmocka_unit_test(kinds),
     };
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[FIXED + i] = (struct CMUnitTest){ rows[i].name, row, NULL, NULL, &rows[i] };
+    T_ROWS(tests + FIXED, rows, row);
     return cmocka_run_group_tests_name("armor", tests, NULL, NULL);
 }

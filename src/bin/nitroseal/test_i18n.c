@@ -126,13 +126,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 4];
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, language_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, language_row);
     tests[N] = (struct CMUnitTest){ "catalogue: finds", finds, NULL, NULL, NULL };
     tests[N + 1] =
         (struct CMUnitTest){ "catalogue: other byte order", other_byte_order, NULL, NULL, NULL };

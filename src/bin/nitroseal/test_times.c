@@ -45,12 +45,6 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N];
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, parse_row);
     return _cmocka_run_group_tests("times", tests, N, NULL, NULL);
 }

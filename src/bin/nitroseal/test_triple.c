@@ -128,13 +128,7 @@ int main(void)
     enum { N = sizeof rows / sizeof rows[0] };
     struct CMUnitTest tests[N + 4];
 
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, parse_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, parse_row);
     tests[N] = (struct CMUnitTest){ "JSON faults", json_faults, NULL, NULL, NULL };
     tests[N + 1] = (struct CMUnitTest){ "round trip", round_trip, NULL, NULL, NULL };
     tests[N + 2] = (struct CMUnitTest){ "scratch too small", scratch_too_small, NULL, NULL, NULL };

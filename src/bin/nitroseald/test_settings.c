@@ -143,13 +143,7 @@ int main(void)
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);
-    for (size_t i = 0; i < N; i++) {
-        union {
-            const struct row *view;
-            void *state;
-        } u = { .view = &rows[i] };
-        tests[i] = (struct CMUnitTest){ rows[i].name, settings_row, NULL, NULL, u.state };
-    }
+    T_ROWS(tests, rows, settings_row);
     tests[N] = (struct CMUnitTest){ "environment", environment, NULL, NULL, NULL };
     return _cmocka_run_group_tests("nitroseald_settings", tests, N + 1, NULL, NULL);
 }
