@@ -6,10 +6,16 @@
 
 enum { FIRST_BYTES = 64, DECIMAL_BYTES = 20 }; /* 2^64 - 1 has 20 digits */
 
+static void forget(const struct buf *b, size_t from, size_t to)
+{
+    if (!b->is_public)
+        wipe(b->ptr + from, to - from);
+}
+
 void buf_clear(struct buf *b)
 {
     if (b->ptr) {
-        wipe(b->ptr, b->used);
+        forget(b, 0, b->used);
         free(b->ptr);
     }
     *b = (struct buf){ .max = b->max };
@@ -17,7 +23,8 @@ void buf_clear(struct buf *b)
 
 void buf_reset(struct buf *b)
 {
-    wipe(b->ptr, b->len);
+    if (b->ptr)
+        forget(b, 0, b->len);
     b->len = 0;
 }
 
@@ -37,7 +44,7 @@ static enum err grow(struct buf *b, size_t need)
         return ERR_NOMEM;
     if (b->ptr) {
         memcpy(p, b->ptr, b->len);
-        wipe(b->ptr, b->used);
+        forget(b, 0, b->used);
         free(b->ptr);
     }
     b->ptr = p;
@@ -145,7 +152,7 @@ void buf_truncate(struct buf *b, size_t n)
 {
     if (n >= b->len)
         return;
-    wipe(b->ptr + n, b->len - n);
+    forget(b, n, b->len);
     b->len = n;
 }
 

@@ -1,7 +1,9 @@
 /* buf.h - owned bytes that cannot grow past the maximum they were born with.
  *
  * A buf always wipes what it leaves behind (on growth, consume, reset and clear), because we rarely
- * know what went through it. The zero value is a valid buf of maximum 0, and so is a cleared one.
+ * know what went through it. The exception is a buf whose owner does know that it holds what
+ * anybody may read (ciphertext, in megabytes), and says so by `is_public`: until it is cleared
+ * nothing of it is wiped. The zero value is a valid buf of maximum 0, and so is a cleared one.
  * Spans of a buf die at the next call that may grow, consume or clear it.
  */
 #ifndef BASE_BUF_H
@@ -13,6 +15,7 @@ struct buf {
     uint8_t *ptr;
     size_t len, cap, max;
     size_t used; /* of cap: what may hold something, and is wiped in the end */
+    bool is_public; /* of now and of all that is still to come */
 };
 
 #define BUF_INIT(max_bytes) ((struct buf){ .max = (max_bytes) })

@@ -115,6 +115,28 @@ static void wipes_what_it_leaves(void **state)
     assert_int_equal(b.max, 64);
 }
 
+/* Of what anybody may read nothing is wiped, until it is cleared: then it is a buf like others. */
+static void leaves_what_is_public(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf b = BUF_INIT(64);
+
+    b.is_public = true;
+    assert_int_equal(buf_append_str(&b, "0123456789"), ERR_OK);
+    buf_truncate(&b, 3);
+    t_assert_buf(&b, "012");
+    assert_memory_equal(b.ptr + 3, "3456789", 7);
+    buf_reset(&b);
+    assert_memory_equal(b.ptr, "0123456789", 10);
+    assert_int_equal(buf_append_str(&b, "again"), ERR_OK);
+    AUTO(buf_clear) struct buf taken = buf_take(&b);
+    assert_true(taken.is_public);
+    assert_false(b.is_public);
+    buf_clear(&taken);
+    assert_false(taken.is_public);
+    assert_int_equal(taken.max, 64);
+}
+
 static void hands_over(void **state)
 {
     (void)state;
@@ -187,6 +209,7 @@ int main(void)
         cmocka_unit_test(writes_numbers),
         cmocka_unit_test(first_block_fits),
         cmocka_unit_test(wipes_what_it_leaves),
+        cmocka_unit_test(leaves_what_is_public),
         cmocka_unit_test(hands_over),
         cmocka_unit_test(reserve_then_commit),
         cmocka_unit_test(grows_as_needed),

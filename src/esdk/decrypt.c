@@ -4,16 +4,16 @@
 #include "base/base64.h"
 #include "esdk/esdk_in.h"
 
-enum state {
-    HEADER,   /* gathering it */
-    DATA_KEY, /* waiting for esdk_decrypt_start() */
-    FRAME,    /* what stands before a ciphertext */
-    TEXT,     /* ciphertext */
-    TAG,
-    FOOTER_HEAD, /* the signature's length */
-    FOOTER,
-    DONE,
-    FAILED,
+enum state {           /* in this order */
+             HEADER,   /* gathering it */
+             DATA_KEY, /* waiting for esdk_decrypt_start() */
+             FRAME,    /* what stands before a ciphertext */
+             TEXT,     /* ciphertext */
+             TAG,
+             FOOTER_HEAD, /* the signature's length */
+             FOOTER,
+             DONE,
+             FAILED,
 };
 
 struct esdk_decrypt {
@@ -337,6 +337,18 @@ static enum err step_text(struct esdk_decrypt *d, struct span *in, struct why *w
     return ERR_OK;
 }
 
+static void next_frame(struct esdk_decrypt *d)
+{
+    d->next++; /* cannot wrap: no regular frame has the last number */
+    expect(d, FRAME, 1);
+}
+
+static enum err fail_tag(struct esdk_decrypt *d, enum err r, uint64_t at, struct why *why)
+{
+    return fail(d, r, r != ERR_VERIFY ? "frame" : "a frame's tag does not hold: it was changed", at,
+                why);
+}
+
 /* *plain: what may leave now. */
 static enum err step_tag(struct esdk_decrypt *d, struct span *in, struct span *plain,
                          struct why *why)
@@ -344,17 +356,13 @@ static enum err step_tag(struct esdk_decrypt *d, struct span *in, struct span *p
     if (!gather(d, in))
         return ERR_MORE;
     enum err r = gcm_check(d->gcm, d->small);
-    if (r == ERR_VERIFY)
-        return fail(d, r, "a frame's tag does not hold: it was changed", d->at - ESDK_TAG_BYTES,
-                    why);
     if (r == ERR_OK && d->sig)
         r = esig_update(d->sig, span_of(d->small, ESDK_TAG_BYTES));
     if (r != ERR_OK)
-        return fail(d, r, "frame", d->at, why);
+        return fail_tag(d, r, d->at - ESDK_TAG_BYTES, why);
     struct span text = span_of(d->text, d->text_len);
     if (d->frame.kind == ESDK_FRAME_REGULAR) {
-        d->next++; /* cannot wrap: no regular frame has the last number */
-        expect(d, FRAME, 1);
+        next_frame(d);
         *plain = text;
         return ERR_OK;
     }
@@ -388,64 +396,102 @@ static enum err step_footer(struct esdk_decrypt *d, struct span *in, struct span
     return ERR_OK;
 }
 
+static enum err step(struct esdk_decrypt *d, struct span *in, struct span *plain, struct why *why)
+{
+    switch (d->state) {
+    case FAILED:
+        return failed_before(d, why);
+    case HEADER:
+    case DATA_KEY:
+        return fail(d, ERR_INTERNAL, "frames before the data key", d->at, why);
+    case FRAME:
+        return step_frame(d, in, why);
+    case TEXT:
+        return step_text(d, in, why);
+    case TAG:
+        return step_tag(d, in, plain, why);
+    case FOOTER_HEAD:
+    case FOOTER:
+        return step_footer(d, in, plain, why);
+    case DONE:
+        if (in->len)
+            return fail(d, ERR_MALFORMED, "bytes after the end of the message", d->at, why);
+        return ERR_MORE;
+    }
+    return ERR_INTERNAL;
+}
+
 enum err esdk_decrypt_step(struct esdk_decrypt *d, struct span *in, struct span *plain,
                            struct why *why)
 {
     enum err r = ERR_OK;
 
     *plain = SPAN_EMPTY;
-    while (r == ERR_OK && plain->len == 0) {
-        switch (d->state) {
-        case FAILED:
-            return failed_before(d, why);
-        case HEADER:
-        case DATA_KEY:
-            return fail(d, ERR_INTERNAL, "frames before the data key", d->at, why);
-        case FRAME:
-            r = step_frame(d, in, why);
-            break;
-        case TEXT:
-            r = step_text(d, in, why);
-            break;
-        case TAG:
-            r = step_tag(d, in, plain, why);
-            break;
-        case FOOTER_HEAD:
-        case FOOTER:
-            r = step_footer(d, in, plain, why);
-            break;
-        case DONE:
-            if (in->len)
-                return fail(d, ERR_MALFORMED, "bytes after the end of the message", d->at, why);
-            r = ERR_MORE;
-            break;
-        }
-    }
+    while (r == ERR_OK && plain->len == 0)
+        r = step(d, in, plain, why);
     return r;
+}
+
+/* The rest of a regular frame: all of its text, and its tag. */
+static bool is_whole(const struct esdk_decrypt *d, struct span in)
+{
+    return d->state == TEXT && d->text_len == 0 && d->frame.kind == ESDK_FRAME_REGULAR &&
+           in.len >= d->frame.length + ESDK_TAG_BYTES;
+}
+
+static enum err step_whole(struct esdk_decrypt *d, struct span *in, struct buf *out,
+                           struct why *why)
+{
+    size_t n = (size_t)d->frame.length, all = n + ESDK_TAG_BYTES;
+    uint8_t *text;
+
+    enum err r = buf_reserve(out, n, &text);
+    if (r != ERR_OK)
+        return fail(d, r, "no room for a frame", d->at, why);
+    r = gcm_update(d->gcm, span_sub(*in, 0, n), text);
+    if (r == ERR_OK && d->sig)
+        r = esig_update(d->sig, span_sub(*in, 0, all));
+    if (r == ERR_OK)
+        r = gcm_check(d->gcm, in->ptr + n);
+    if (r != ERR_OK) {
+        wipe(text, n);
+        return fail_tag(d, r, d->at + n, why);
+    }
+    buf_commit(out, n);
+    *in = span_from(*in, all);
+    d->at += all;
+    next_frame(d);
+    return ERR_OK;
+}
+
+enum err esdk_decrypt_step_to(struct esdk_decrypt *d, struct span *in, struct buf *out,
+                              struct why *why)
+{
+    struct span plain = SPAN_EMPTY;
+    enum err r = ERR_OK;
+
+    while (r == ERR_OK && plain.len == 0) {
+        if (is_whole(d, *in))
+            return step_whole(d, in, out, why);
+        r = step(d, in, &plain, why);
+    }
+    if (r != ERR_OK)
+        return r;
+    r = buf_append(out, plain);
+    return r == ERR_OK ? ERR_OK : fail(d, r, "no room for a frame", d->at, why);
 }
 
 enum err esdk_decrypt_end(struct esdk_decrypt *d, struct why *why)
 {
-    switch (d->state) {
-    case FAILED:
+    if (d->state == FAILED)
         return failed_before(d, why);
-    case DONE:
+    if (d->state == DONE)
         return ERR_OK;
-    case HEADER:
-    case DATA_KEY:
-        return fail(d, ERR_MALFORMED, "the message is cut off: it ends in or after its header",
-                    d->at, why);
-    case FRAME:
-    case TEXT:
-    case TAG:
-        return fail(d, ERR_MALFORMED, "the message is cut off: its final frame is missing", d->at,
-                    why);
-    case FOOTER_HEAD:
-    case FOOTER:
-        return fail(d, ERR_MALFORMED, "the message is cut off: its signature is missing", d->at,
-                    why);
-    }
-    return ERR_INTERNAL;
+    return fail(d, ERR_MALFORMED,
+                d->state <= DATA_KEY ? "the message is cut off: it ends in or after its header"
+                : d->state <= TAG    ? "the message is cut off: its final frame is missing"
+                                     : "the message is cut off: its signature is missing",
+                d->at, why);
 }
 
 void esdk_decrypt_skip_to(struct esdk_decrypt *d, uint32_t sequence)

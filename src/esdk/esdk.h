@@ -199,6 +199,12 @@ MUST_USE enum err esdk_decrypt_start(struct esdk_decrypt *d, struct crypto *cx,
 MUST_USE enum err esdk_decrypt_step(struct esdk_decrypt *d, struct span *in, struct span *plain,
                                     struct why *why);
 
+/* The same, but the plaintext is appended to `out`; that of a frame which is whole in *in comes to
+ * stand there at once, and counts once its tag holds. Another error: ERR_LIMIT, ERR_NOMEM of `out`;
+ * after any error nothing was appended. */
+MUST_USE enum err esdk_decrypt_step_to(struct esdk_decrypt *d, struct span *in, struct buf *out,
+                                       struct why *why);
+
 /* The input is at its end. ERR_OK: the message is whole and, if its suite signs, its signature
  * holds. ERR_MALFORMED: cut off; or the error of an earlier failure. */
 MUST_USE enum err esdk_decrypt_end(struct esdk_decrypt *d, struct why *why);

@@ -200,6 +200,32 @@ static void one_frame_a_step(void **state)
     assert_int_equal(esdk_decrypt_end(o.d, NULL), ERR_OK);
 }
 
+/* Into the caller's buffer: a frame for which there is no room is a failure like others. */
+static void no_room(void **state)
+{
+    static const size_t rooms[] = { 20, 39, 40, 49 };
+    AUTO(buf_clear) struct buf plain = test_plain(50);
+    AUTO(made_clear)
+    struct made m = make_message(
+        cx, (struct make){ .suite = 0x0478, .frame_length = 20, .plain = buf_view(&plain) });
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+        size_t max = rooms[i];
+        AUTO(opened_clear) struct opened o = open_body(buf_view(&m.bytes), NULL);
+        AUTO(buf_clear) struct buf out = BUF_INIT(max);
+        struct why why = { 0 };
+        enum err r = ERR_OK;
+        while (r == ERR_OK)
+            r = esdk_decrypt_step_to(o.d, &o.rest, &out, &why);
+        assert_int_equal(r, ERR_LIMIT);
+        assert_string_equal(why.what, "no room for a frame");
+        t_assert_span(buf_view(&out), span_sub(buf_view(&plain), 0, max / 20 * 20));
+        assert_int_equal(esdk_decrypt_step_to(o.d, &o.rest, &out, NULL), ERR_LIMIT);
+        assert_int_equal(esdk_decrypt_end(o.d, NULL), ERR_LIMIT);
+    }
+}
+
 /* ---- refused ---- */
 
 static enum err verdict(const struct esdk_decrypt_options *options, struct span msg,
@@ -462,6 +488,7 @@ int main(void)
         cmocka_unit_test(impossible_block), cmocka_unit_test(last_numbers),
         cmocka_unit_test(final_length),     cmocka_unit_test(data_keys),
         cmocka_unit_test(required_pairs),   cmocka_unit_test(order),
+        cmocka_unit_test(no_room),
     };
 
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)

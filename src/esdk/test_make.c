@@ -219,35 +219,46 @@ struct made make_message(struct crypto *cx, struct make m)
 
 /* ---- reading ---- */
 
-static enum err read_body(struct esdk_decrypt *d, struct span msg, size_t cut, struct buf *plain,
-                          struct why *why)
+/* One step: appends what comes out, which the object keeps (`to`: or puts there at once). */
+static enum err step(struct esdk_decrypt *d, bool to, struct span *piece, struct buf *plain,
+                     struct why *why)
+{
+    size_t before = plain->len;
+    struct span got;
+    enum err r =
+        to ? esdk_decrypt_step_to(d, piece, plain, why) : esdk_decrypt_step(d, piece, &got, why);
+
+    if (!to)
+        put(plain, got);
+    assert_int_equal(plain->len > before, r == ERR_OK);
+    return r;
+}
+
+static enum err read_body(struct esdk_decrypt *d, struct span msg, size_t cut, bool to,
+                          struct buf *plain, struct why *why)
 {
     enum err r = ERR_MORE;
 
     while (msg.len) {
-        struct span piece = span_sub(msg, 0, cut), got;
+        struct span piece = span_sub(msg, 0, cut);
         msg = span_from(msg, piece.len);
-        while ((r = esdk_decrypt_step(d, &piece, &got, why)) == ERR_OK) {
-            assert_int_not_equal(got.len, 0);
-            put(plain, got);
-        }
-        assert_int_equal(got.len, 0);
+        while ((r = step(d, to, &piece, plain, why)) == ERR_OK)
+            ;
         if (r != ERR_MORE)
             break;
         assert_int_equal(piece.len, 0);
     }
     enum err end = esdk_decrypt_end(d, r == ERR_MORE ? why : NULL);
     if (r != ERR_MORE) { /* sticky */
-        struct span none = SPAN_EMPTY, got;
+        struct span none = SPAN_EMPTY;
         assert_int_equal(end, r);
-        assert_int_equal(esdk_decrypt_step(d, &none, &got, NULL), r);
-        assert_int_equal(got.len, 0);
+        assert_int_equal(step(d, to, &none, plain, NULL), r);
     }
     return end;
 }
 
-enum err read_message(struct crypto *cx, struct reading how, struct span msg, struct buf *plain,
-                      struct why *why)
+static enum err read_once(struct crypto *cx, struct reading how, struct span msg, bool to,
+                          struct buf *plain, struct why *why)
 {
     AUTO(esdk_decrypt_freep) struct esdk_decrypt *d = NULL;
     AUTO(secret_clear) struct secret own = { 0 };
@@ -271,5 +282,22 @@ enum err read_message(struct crypto *cx, struct reading how, struct span msg, st
     assert_int_equal(at, h->bytes);
     own = test_data_key(h->suite);
     r = esdk_decrypt_start(d, cx, how.key ? how.key : &own, how.required, how.n_required, why);
-    return r == ERR_OK ? read_body(d, span_from(msg, at), how.cut, plain, why) : r;
+    return r == ERR_OK ? read_body(d, span_from(msg, at), how.cut, to, plain, why) : r;
+}
+
+enum err read_message(struct crypto *cx, struct reading how, struct span msg, struct buf *plain,
+                      struct why *why)
+{
+    AUTO(buf_clear) struct buf other = BUF_INIT(plain->max);
+    struct why other_why = { 0 };
+    size_t before = plain->len;
+    enum err r = read_once(cx, how, msg, false, plain, why);
+
+    assert_int_equal(read_once(cx, how, msg, true, &other, &other_why), r);
+    t_assert_span(buf_view(&other), span_from(buf_view(plain), before));
+    if (r != ERR_OK && why)
+        assert_string_equal(why->what, other_why.what);
+    if (r != ERR_OK && why)
+        assert_int_equal(why->at, other_why.at);
+    return r;
 }

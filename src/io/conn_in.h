@@ -54,7 +54,8 @@ struct conn {
     uint64_t armed_ns; /* that `timer` waits for; 0: it is not armed */
 
     struct buf in;
-    size_t piece; /* of the next read */
+    size_t piece;     /* of the next read */
+    size_t write_max; /* bytes of one call */
     struct out_node *out_first, *out_last;
     size_t unsent;     /* bytes in the nodes */
     struct tls *tls;   /* NULL: plain */

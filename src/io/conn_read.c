@@ -6,7 +6,7 @@
 
 enum {
     READ_MIN_BYTES = 4096,
-    READ_MAX_BYTES = 65536,
+    READ_MAX_BYTES = 256 * 1024,
     READS_PER_TURN = 8, /* then the other conns have their turn */
 };
 

@@ -7,10 +7,11 @@
 #include "io/conn_in.h"
 
 enum {
-    WRITE_MAX_BYTES = 65536, /* per call: where vsock is fastest (2 MiB in one call collapses) */
+    TLS_MAX_BYTES = 65536, /* of records at one time */
     WRITE_TURN_BYTES = 1 << 20,
     IOV_MAX_NODES = 16,
-    COPY_MAX_BYTES = 4096, /* shorter bufs are copied behind the last one if that has room */
+    WRITE_TAIL_BYTES = 4096, /* what would be left for a call of its own goes along */
+    COPY_MAX_BYTES = 4096,   /* shorter bufs are copied behind the last one if that has room */
 };
 
 bool conn_wants_write(const struct conn *c)
@@ -25,13 +26,15 @@ size_t conn_unsent(const struct conn *c)
     return c->unsent + (c->cipher.len - c->cipher_sent);
 }
 
-static bool append_to_last(struct conn *c, struct span s)
+static bool append_to_last(struct conn *c, const struct buf *b)
 {
     struct out_node *last = c->out_last;
 
-    if (!last || s.len > COPY_MAX_BYTES || last->bytes.cap - last->bytes.len < s.len)
+    if (!last || b->len > COPY_MAX_BYTES || last->bytes.cap - last->bytes.len < b->len)
         return false;
-    return buf_append(&last->bytes, s) == ERR_OK;
+    if (last->bytes.is_public && !b->is_public)
+        return false; /* it would not be wiped there */
+    return buf_append(&last->bytes, buf_view(b)) == ERR_OK;
 }
 
 enum err conn_send(struct conn *c, struct buf *take)
@@ -42,7 +45,7 @@ enum err conn_send(struct conn *c, struct buf *take)
         return ERR_IO;
     if (len == 0)
         return ERR_OK;
-    if (append_to_last(c, buf_view(take))) {
+    if (append_to_last(c, take)) {
         buf_clear(take);
     } else {
         struct out_node *n = calloc(1, sizeof(*n));
@@ -127,12 +130,12 @@ static size_t send_nodes(struct conn *c)
 {
     struct iovec iov[IOV_MAX_NODES];
     size_t n = 0, total = 0;
+    size_t max = c->unsent <= c->write_max + WRITE_TAIL_BYTES ? c->unsent : c->write_max;
 
-    for (struct out_node *o = c->out_first; o && n < IOV_MAX_NODES && total < WRITE_MAX_BYTES;
-         o = o->next) {
+    for (struct out_node *o = c->out_first; o && n < IOV_MAX_NODES && total < max; o = o->next) {
         size_t len = o->bytes.len - o->sent;
-        if (len > WRITE_MAX_BYTES - total)
-            len = WRITE_MAX_BYTES - total;
+        if (len > max - total)
+            len = max - total;
         iov[n++] = (struct iovec){ .iov_base = o->bytes.ptr + o->sent, .iov_len = len };
         total += len;
     }
@@ -167,9 +170,9 @@ static enum err encrypt_more(struct conn *c)
 {
     enum err r = ERR_OK;
 
-    while (r == ERR_OK && c->out_first && c->cipher.len < WRITE_MAX_BYTES) {
+    while (r == ERR_OK && c->out_first && c->cipher.len < TLS_MAX_BYTES) {
         struct out_node *o = c->out_first;
-        struct span piece = span_sub(buf_view(&o->bytes), o->sent, WRITE_MAX_BYTES);
+        struct span piece = span_sub(buf_view(&o->bytes), o->sent, TLS_MAX_BYTES);
         r = tls_write(c->tls, piece);
         if (r == ERR_OK)
             r = conn_tls_drain(c);
@@ -204,7 +207,7 @@ static bool send_cipher(struct conn *c)
 
 static void flush_tls(struct conn *c)
 {
-    for (unsigned i = 0; i < WRITE_TURN_BYTES / WRITE_MAX_BYTES; i++) {
+    for (unsigned i = 0; i < WRITE_TURN_BYTES / TLS_MAX_BYTES; i++) {
         enum err r = c->stage == CONN_OPEN ? encrypt_more(c) : ERR_OK;
         if (r != ERR_OK) {
             conn_fail(c, r, "TLS: cannot encrypt");

@@ -1,3 +1,4 @@
+#include "io/conn_in.h"
 #include "io/t_peer.h"
 
 #include <errno.h>
@@ -326,6 +327,37 @@ static void closing_is_told_from_the_loop(void **state)
     peer_done(&p);
 }
 
+static void send_kept(struct conn *c, const char *text, bool is_public)
+{
+    struct buf b = BUF_INIT(100);
+
+    b.is_public = is_public;
+    assert_int_equal(buf_append_str(&b, text), ERR_OK);
+    assert_int_equal(conn_send(c, &b), ERR_OK);
+    assert_null(b.ptr);
+}
+
+/* Short bufs are copied together, but not to where they would not be wiped. */
+static void secrets_are_not_put_behind_what_is_public(void **state)
+{
+    (void)state;
+    struct peer p;
+    bench.echo = true;
+    struct addr to = listen_kind("unix", IN_MAX, 4);
+    peer_connect(&p, &to, NULL, IN_MAX);
+    send_kept(p.c, "public,", true);
+    send_kept(p.c, "this too,", true);
+    assert_ptr_equal(p.c->out_first, p.c->out_last);
+    send_kept(p.c, "secret,", false);
+    assert_ptr_equal(p.c->out_first->next, p.c->out_last);
+    assert_false(p.c->out_last->bytes.is_public);
+    send_kept(p.c, "public", true);
+    assert_ptr_equal(p.c->out_first->next, p.c->out_last);
+    UNTIL(p.got.len == strlen("public,this too,secret,public"));
+    t_assert_buf(&p.got, "public,this too,secret,public");
+    peer_done(&p);
+}
+
 static void a_drip_does_not_hold_up_others(void **state)
 {
     enum { N = 6 };
@@ -367,6 +399,7 @@ int main(void)
         ON_BENCH(close_in_each_callback),
         ON_BENCH(closing_is_told_from_the_loop),
         ON_BENCH(a_drip_does_not_hold_up_others),
+        ON_BENCH(secrets_are_not_put_behind_what_is_public),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests_name("io/conn", tests, NULL, NULL);

@@ -295,7 +295,7 @@ static int verdict(const struct canary *c, struct cli_fault *f)
     return allowed ? CLI_UNVERIFIED : refused ? CLI_OK : CLI_FAILED;
 }
 
-static int run(struct canary *c, struct cli_fault *f)
+__attribute__((noinline)) static int run(struct canary *c, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf url = BUF_INIT(URL_MAX_BYTES);
     int status = read_key(c, f);
