@@ -139,23 +139,27 @@ static enum err seal_all(struct message *m, struct span plain, struct buf *out)
     return r == ERR_MORE ? ERR_OK : fail(m, r, &why);
 }
 
-/* Frames of what is opened, to the end of *in or of patience. */
-static enum err open_body(struct message *m, struct span *in, struct buf *out)
+/* One frame of what is opened. */
+static enum err open_frame(struct message *m, struct span *in, struct buf *out)
 {
     struct why why = { 0 };
     struct span plain;
+    enum err r = seals(m) ? esdk_decrypt_step(m->in, in, &plain, &why)
+                          : esdk_decrypt_step_to(m->in, in, out, &why);
 
-    while (out->len < MESSAGE_OUT_SOFT_MAX) {
-        enum err r = esdk_decrypt_step(m->in, in, &plain, &why);
-        if (r == ERR_MORE)
-            return ERR_MORE;
-        if (r != ERR_OK)
-            return fail(m, r, &why);
-        r = seals(m) ? seal_all(m, plain, out) : buf_append(out, plain);
-        if (r != ERR_OK)
-            return m->state == FAILED ? r : fail(m, r, &why);
-    }
-    return ERR_OK;
+    if (r != ERR_OK)
+        return r == ERR_MORE ? r : fail(m, r, &why);
+    return seals(m) ? seal_all(m, plain, out) : ERR_OK;
+}
+
+/* Frames to the end of *in or of patience. */
+static enum err open_body(struct message *m, struct span *in, struct buf *out)
+{
+    enum err r = ERR_OK;
+
+    while (r == ERR_OK && out->len < MESSAGE_OUT_SOFT_MAX)
+        r = open_frame(m, in, out);
+    return r;
 }
 
 static enum err seal_body(struct message *m, struct span *in, struct buf *out)
@@ -270,12 +274,14 @@ struct message_facts message_facts(const struct message *m)
 
     if (seals(m))
         f.sealed_arn = m->seal_arn;
-    if (m->header) {
-        f.suite = m->header->suite->id;
-        f.pairs = m->header->context;
-    } else if (m->out) {
+    if (m->header)
+        f.opened_suite = m->header->suite->id;
+    if (m->out) {
         f.suite = esdk_encrypt_suite(m->out)->id;
         f.pairs = esdk_encrypt_pairs(m->out);
+    } else if (m->header && !seals(m)) {
+        f.suite = f.opened_suite;
+        f.pairs = m->header->context;
     }
     return f;
 }

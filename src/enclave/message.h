@@ -74,11 +74,12 @@ const struct enclave_key_ask *message_key_ask(struct message *m);
 /* Takes `key`. `blob`: KMS's for a new key; copied. ERR_NOMEM, ERR_LIMIT. */
 MUST_USE enum err message_key_give(struct message *m, struct secret *key, struct span blob);
 
-/* For the answer's head and the audit line, once known: of what is read (encrypt: of what is
- * written); `pairs` without the public key's being left out. */
+/* For the answer's head and the audit line, once known. Suite and pairs are those of the message
+ * that is written; of decrypt, which writes none, of the one that is read. `pairs` are all of them,
+ * the public key's too. */
 struct message_facts {
-    unsigned suite;    /* 0: not known yet */
-    struct span pairs; /* esdk_pair_next() */
+    unsigned suite, opened_suite; /* 0: not known yet, or none */
+    struct span pairs;            /* esdk_pair_next() */
     struct span opened_arn, sealed_arn;
 };
 struct message_facts message_facts(const struct message *m);

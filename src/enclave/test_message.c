@@ -38,6 +38,17 @@ static void give(struct message *m)
     assert_int_equal(message_key_give(m, &key, SPAN_LIT("Z")), ERR_OK); /* 'Z' is 0x5a */
 }
 
+/* Of the last message, at its end; spans no more. */
+static struct message_facts facts;
+
+static void facts_are(unsigned suite, unsigned opened, bool seals)
+{
+    assert_int_equal(facts.suite, suite);
+    assert_int_equal(facts.opened_suite, opened);
+    assert_int_equal(facts.opened_arn.len > 0, opened > 0);
+    assert_int_equal(facts.sealed_arn.len > 0, seals);
+}
+
 /* All of `in` through a message, `piece` bytes at a time. */
 static enum err through(const struct message_options *o, struct span in, size_t piece,
                         struct buf *out, struct message_fault *fault)
@@ -69,6 +80,7 @@ static enum err through(const struct message_options *o, struct span in, size_t 
         assert_int_equal(message_step(m, cx, &more, true, &none), r);
         assert_int_equal(none.len, 0);
     }
+    facts = message_facts(m);
     message_free(m);
     return r;
 }
@@ -129,8 +141,12 @@ static void there_and_back(void **state)
         open.required = pairs;
         open.n_required = 1;
         assert_int_equal(through(&seal, text, rows[i].piece, &sealed, &fault), ERR_OK);
+        unsigned first = rows[i].suite ? rows[i].suite : ESDK_SUITE_COMMITTING;
+        facts_are(first, 0, true);
         assert_int_equal(through(&wrap, buf_view(&sealed), rows[i].piece, &again, &fault), ERR_OK);
+        facts_are(ESDK_SUITE_COMMITTING, first, true); /* of the new message, not of the old */
         assert_int_equal(through(&open, buf_view(&again), rows[i].piece, &back, &fault), ERR_OK);
+        facts_are(ESDK_SUITE_COMMITTING, ESDK_SUITE_COMMITTING, false);
         assert_true(span_eq(buf_view(&back), text));
         free((void *)(uintptr_t)text.ptr);
     }

@@ -89,12 +89,16 @@ def rewrap(stack, second):
     a = duplex.ask(stack, ENC, data, [("Nitroseal-Encryption-Context", "k=v"), ("Nitroseal-Suite", "0x0578")])
     b = duplex.ask(stack, WRAP, a.body, [("Nitroseal-Key-Id", second)], cid=31)
     check(b.good and b.headers["nitroseal-key-id"] == second and b.pairs == ["k=v"], "rewrap under another key", said(b))
+    opened = b.headers.get("nitroseal-opened-suite"), b.headers.get("nitroseal-opened-key-id")
+    check(b.headers["nitroseal-suite"] == "0x0478" and opened == ("0x0578", stack.arn), "suite and key of the new message, and of the old", said(b))
     c = duplex.ask(stack, DEC, b.body)
     check(refused(c, 403, "no_key"), "the first service has no key for it", said(c))
     c = duplex.ask(stack, DEC, b.body, cid=31)
     check(c.good and c.body == data and c.pairs == ["k=v"] and c.headers["nitroseal-suite"] == "0x0478", "the second opens it", said(c))
     b = duplex.ask(stack, WRAP, a.body, [("Nitroseal-Encryption-Context", "new=1"), ("Nitroseal-Suite", "0x0578")], cid=31)
+    check(b.headers["nitroseal-suite"] == "0x0578" and b.pairs == ["new=1"], "suite and context of the new message", said(b))
     c = duplex.ask(stack, DEC, b.body, cid=31)
+    check("nitroseal-opened-suite" not in c.headers and "nitroseal-opened-key-id" not in c.headers, "decrypt makes no new message", said(c))
     check(c.good and c.body == data and c.pairs == ["new=1"] and c.headers["nitroseal-suite"] == "0x0578", "with a new context, signed", said(c))
     a = duplex.ask(stack, ENC, os.urandom(2 << 20), [("Nitroseal-Suite", "0x0578")])
     message = bytearray(a.body)
@@ -103,7 +107,7 @@ def rewrap(stack, second):
     check(not b.good and not b.whole and b.reason == "message_not_authentic", "a signature that does not hold ends it unfinished", said(b))
     log = open(stack.log_of("service-wrap"), encoding="utf-8").read()
     lines = [x for x in log.splitlines() if "op=message-rewrap" in x]
-    check(len(lines) == 3 and stack.arn in lines[0] and second in lines[0] and "result=ok" in lines[0] and "result=message_not_authentic" in lines[2],
+    check(len(lines) == 3 and stack.arn in lines[0] and second in lines[0] and "result=ok" in lines[0] and "suite=1144 opened_suite=1400" in lines[0] and "result=message_not_authentic" in lines[2],
           "an audit line for each", lines)
 
 

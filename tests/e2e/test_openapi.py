@@ -210,6 +210,8 @@ def messages():
     _, back = ask("message", "POST", "/v1/messages/decrypt", message, {"Nitroseal-Require-Context": "tenant=Gr%C3%BC%C3%9Fe"}, want=200)
     check(back == b"x" * 100000, "it comes back")
     h, again = ask("message", "POST", "/v1/messages/rewrap", message, {"Nitroseal-Encryption-Context": "new=1"}, want=200)
+    check((h.get_all("Nitroseal-Encryption-Context"), h.get("Nitroseal-Opened-Suite"), h.get("Nitroseal-Opened-Key-Id")) == (["new=1"], "0x0478", stack.arn),
+          "its own context; suite and key of the old one by their names", dict(h))
     h, back = ask("the new one", "POST", "/v1/messages/decrypt", again, want=200)
     check(h.get_all("Nitroseal-Encryption-Context") == ["new=1"] and back == b"x" * 100000, "anew, in another context", dict(h))
     ask("signed, of nothing", "POST", "/v1/messages/encrypt", b"", want=200)

@@ -44,6 +44,7 @@ static enum err reserve_out(struct stream *st)
     uint8_t *room;
 
     st->out = BUF_INIT(MESSAGE_OUT_MAX);
+    st->out.is_public = st->cl->call->route.endpoint != API_MESSAGE_DECRYPT;
     for (unsigned i = st->at; i < st->n_parts; i++)
         sum += st->parts[i].len;
     enum err r =
@@ -115,13 +116,13 @@ static bool is_small(const struct stream *st)
 {
     const struct service *s = st->cl->s;
     bool is_alone = s->running == 1 && (!st->frame_asked || st->frame_asked >= INLINE_FRAME_MIN);
-    unsigned suite = message_facts(st->m).suite;
+    unsigned opened = message_facts(st->m).opened_suite;
     size_t sum = 0;
 
     for (unsigned i = st->at; i < st->n_parts; i++)
         sum += st->parts[i].len;
     return sum <= (is_alone ? INLINE_ALONE_MAX : INLINE_MAX) &&
-           (suite == 0 || suite == ESDK_SUITE_COMMITTING) && st->suite_asked != ESDK_SUITE_SIGNED;
+           (opened == 0 || opened == ESDK_SUITE_COMMITTING) && st->suite_asked != ESDK_SUITE_SIGNED;
 }
 
 /* True: done already. */
@@ -247,8 +248,9 @@ static enum err take_input(struct stream *st, struct why *why)
     }
     if (st->n_parts == 0)
         st->parts[st->n_parts++] = SPAN_EMPTY;
-    /* The piece goes as it is; what belongs to the next one is little. */
+    /* The piece goes as it is; what belongs to the next one is little, and may be plaintext. */
     st->in = buf_take(in);
+    st->in.is_public = st->cl->call->route.endpoint != API_MESSAGE_ENCRYPT && at == st->in.len;
     r = ERR_OK;
     if (st->in.len >= IN_MAX / 2) /* the next will be as large */
         r = buf_reserve(in, IN_MAX, &room);

@@ -24,7 +24,7 @@ static enum err begin_answer(struct stream *st)
     const struct message_facts f = message_facts(st->m);
     /* Exactly that much, since nothing in it may move: a byte becomes three at most, and the
      * format's lengths are longer than what is written in their place. */
-    size_t text_max = SUITE_TEXT_BYTES + 3 * f.pairs.len;
+    size_t text_max = 2 * SUITE_TEXT_BYTES + 3 * f.pairs.len;
     AUTO(buf_clear) struct buf text = BUF_INIT(text_max);
     struct buf head = BUF_INIT(HEAD_MAX);
     struct http1_header h[HEADERS_MAX] = {
@@ -42,6 +42,14 @@ static enum err begin_answer(struct stream *st)
     h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-suite"), buf_view(&text) };
     h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-key-id"),
                                     f.sealed_arn.len ? f.sealed_arn : f.opened_arn };
+    if (f.sealed_arn.len && f.opened_arn.len) { /* one message became another */
+        size_t at = text.len;
+        if (r == ERR_OK)
+            r = buf_printf(&text, "0x%04x", f.opened_suite);
+        h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-opened-suite"),
+                                        span_from(buf_view(&text), at) };
+        h[n++] = (struct http1_header){ SPAN_LIT("nitroseal-opened-key-id"), f.opened_arn };
+    }
     if (!st->cl->call->keep_alive)
         h[n++] = (struct http1_header){ SPAN_LIT("connection"), SPAN_LIT("close") };
     if (r == ERR_OK)
@@ -83,7 +91,7 @@ void stream_note_end(const struct stream *st, const char *code, const char *deta
     metrics_request(&st->cl->s->metrics, op, code, ns);
     log_event(LOG_INFO, "message", LOG_STR("id", st->id), LOG_STR("op", op),
               LOG_STR("result", code), LOG_STR("detail", detail ? detail : ""),
-              LOG_INT("suite", f.suite),
+              LOG_INT("suite", f.suite), LOG_INT("opened_suite", f.opened_suite),
               LOG_SPAN("opened", f.opened_arn.ptr ? f.opened_arn : SPAN_LIT("")),
               LOG_SPAN("sealed", f.sealed_arn.ptr ? f.sealed_arn : SPAN_LIT("")),
               LOG_INT("bytes_in", st->bytes_in), LOG_INT("bytes_out", st->bytes_out),

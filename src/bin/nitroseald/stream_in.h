@@ -11,7 +11,7 @@ enum {
     IN_MAX = 256 * 1024,   /* of a piece, and of the next one behind it */
     UNSENT_MAX = 1 << 20,  /* of answers that the client has not taken */
     CHUNK_HEAD_BYTES = 10, /* eight digits, CRLF */
-    HEADERS_MAX = 8 + API_PAIRS_MAX,
+    HEADERS_MAX = 9 + API_PAIRS_MAX,
     HEAD_MAX = 65536,
     BLOB_MAX = 6144,
     OUT_MORE = 4096,           /* that a piece grows by, as a rule */
