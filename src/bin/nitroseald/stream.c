@@ -41,14 +41,12 @@ static void fail_with(struct stream *st, const char *code, const char *title, co
 static enum err reserve_out(struct stream *st)
 {
     size_t sum = OUT_MORE;
-    uint8_t *room;
 
     st->out = BUF_INIT(MESSAGE_OUT_MAX);
     st->out.is_public = st->cl->call->route.endpoint != API_MESSAGE_DECRYPT;
     for (unsigned i = st->at; i < st->n_parts; i++)
         sum += st->parts[i].len;
-    enum err r =
-        buf_reserve(&st->out, sum < MESSAGE_OUT_SOFT_MAX ? sum : MESSAGE_OUT_SOFT_MAX, &room);
+    enum err r = buf_make_room(&st->out, sum < MESSAGE_OUT_SOFT_MAX ? sum : MESSAGE_OUT_SOFT_MAX);
     return r == ERR_OK ? buf_append_str(&st->out, "00000000\r\n") : r;
 }
 
@@ -226,7 +224,6 @@ static enum err take_input(struct stream *st, struct why *why)
     size_t at = 0;
     bool is_over = false;
     enum err r = ERR_OK;
-    uint8_t *room;
 
     st->n_parts = st->at = 0;
     while (r == ERR_OK && !is_over && st->n_parts < PARTS_MAX) {
@@ -253,7 +250,7 @@ static enum err take_input(struct stream *st, struct why *why)
     st->in.is_public = st->cl->call->route.endpoint != API_MESSAGE_ENCRYPT && at == st->in.len;
     r = ERR_OK;
     if (st->in.len >= IN_MAX / 2) /* the next will be as large */
-        r = buf_reserve(in, IN_MAX, &room);
+        r = buf_make_room(in, IN_MAX);
     if (r == ERR_OK)
         r = buf_append(in, span_from(buf_view(&st->in), at));
     conn_set_in_max(st->cl->conn, IN_MAX); /* there is room again */
