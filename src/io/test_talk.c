@@ -198,11 +198,44 @@ static void turns(void **state)
     talk_turn_clear(&turn);
 }
 
+/* Each of three descriptors by itself, after interruptions; and none in time. */
+static void several(void **state)
+{
+    (void)state;
+    struct pair p = pair_make();
+    int input[2], stop[2];
+    unsigned ready = 77;
+    uint64_t soon = clock_mono_ns() + 30 * NS_PER_MS;
+
+    assert_true(pipe(input) == 0 && pipe(stop) == 0);
+    assert_int_equal(talk_wait(p.ours, false, input[0], stop[0], soon, &ready, &p.why),
+                     ERR_TIMEOUT);
+    assert_int_equal(ready, 77);
+    assert_true(clock_mono_ns() >= soon);
+    assert_int_equal(talk_wait(p.ours, true, input[0], stop[0], 0, &ready, &p.why), ERR_OK);
+    assert_int_equal(ready, TALK_PEER); /* it takes something */
+    interrupt_ppoll = 3;
+    assert_int_equal(write(input[1], ".", 1), 1);
+    assert_int_equal(talk_wait(p.ours, false, input[0], -1, 0, &ready, &p.why), ERR_OK);
+    assert_int_equal(ready, TALK_INPUT);
+    assert_int_equal(interrupt_ppoll, 0);
+    assert_int_equal(write(stop[1], ".", 1), 1);
+    assert_int_equal(write(p.theirs, ".", 1), 1);
+    assert_int_equal(talk_wait(p.ours, false, input[0], stop[0], 0, &ready, &p.why), ERR_OK);
+    assert_int_equal(ready, TALK_PEER | TALK_INPUT | TALK_STOP);
+    for (size_t i = 0; i < 2; i++) {
+        close(input[i]);
+        close(stop[i]);
+    }
+    pair_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quiet),  cmocka_unit_test(out_and_in), cmocka_unit_test(early_answer),
-        cmocka_unit_test(broken), cmocka_unit_test(limits),     cmocka_unit_test(turns),
+        cmocka_unit_test(quiet),   cmocka_unit_test(out_and_in), cmocka_unit_test(early_answer),
+        cmocka_unit_test(broken),  cmocka_unit_test(limits),     cmocka_unit_test(turns),
+        cmocka_unit_test(several),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
