@@ -83,17 +83,32 @@ static enum err take_header(const struct http1_header *h, struct api_message *m,
     return ERR_OK;
 }
 
+static bool is_pair(const struct http1_header *h)
+{
+    return span_eq_nocase(h->name, SPAN_LIT("nitroseal-encryption-context")) ||
+           span_eq_nocase(h->name, SPAN_LIT("nitroseal-require-context"));
+}
+
+/* At least what the pairs become: decoding makes nothing longer. */
+static enum err reserve_text(const struct http1_head *head, struct buf *text)
+{
+    size_t sum = 0;
+    uint8_t *room;
+
+    for (size_t i = 0; i < head->n_headers; i++)
+        sum += is_pair(&head->headers[i]) ? head->headers[i].value.len : 0;
+    return buf_reserve(text, sum < text->max ? sum : text->max, &room);
+}
+
 enum err api_message_parse(const struct http1_head *head, struct api_message *out,
                            struct api_fault *fault)
 {
-    uint8_t *room;
-
     out->n_context = out->n_required = 0;
     out->suite = 0;
     out->frame_length = 0;
     out->key_id = SPAN_EMPTY;
     out->text = BUF_INIT(API_PAIR_TEXT_MAX_BYTES);
-    enum err r = buf_reserve(&out->text, API_PAIR_TEXT_MAX_BYTES, &room);
+    enum err r = reserve_text(head, &out->text);
     for (size_t i = 0; i < head->n_headers && r == ERR_OK; i++)
         r = take_header(&head->headers[i], out, fault);
     return r;

@@ -14,7 +14,7 @@
 struct buf {
     uint8_t *ptr;
     size_t len, cap, max;
-    size_t used; /* of cap: what may hold something, and is wiped in the end */
+    size_t used;    /* of cap: what may hold something, and is wiped in the end */
     bool is_public; /* of now and of all that is still to come */
 };
 

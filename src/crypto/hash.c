@@ -8,7 +8,7 @@
 
 #include "crypto/internal.h"
 
-enum { SHA256_BLOCK_BYTES = 64 };
+enum { SHA256_BLOCK_BYTES = 64, SHA512_BLOCK_BYTES = 128 };
 
 _Static_assert(sizeof(SHA256_CTX) == sizeof(struct sha256_state), "the state is SHA256_CTX");
 
@@ -113,4 +113,36 @@ enum err hmac_sha256(struct crypto *cx, struct span key, struct span in,
     wipe(pad, sizeof pad);
     wipe(mac, sizeof mac);
     return r;
+}
+
+/* Of two parts, neither of which may be NULL with a length. */
+static void sha512_of(struct span a, struct span b, uint8_t out[static HMAC_SHA512_BYTES])
+{
+    SHA512_CTX s;
+
+    SHA512_Init(&s);
+    SHA512_Update(&s, a.ptr, a.len);
+    if (b.len)
+        SHA512_Update(&s, b.ptr, b.len);
+    SHA512_Final(out, &s);
+    wipe(&s, sizeof s);
+}
+
+void hmac_sha512(struct span key, struct span in, uint8_t out[static HMAC_SHA512_BYTES])
+{
+    uint8_t pad[SHA512_BLOCK_BYTES] = { 0 }, mac[HMAC_SHA512_BYTES];
+
+    if (key.len > sizeof pad)
+        sha512_of(key, SPAN_EMPTY, pad);
+    else if (key.len)
+        memcpy(pad, key.ptr, key.len);
+    for (size_t i = 0; i < sizeof pad; i++)
+        pad[i] ^= 0x36;
+    sha512_of(SPAN_ARRAY(pad), in, mac);
+    for (size_t i = 0; i < sizeof pad; i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    sha512_of(SPAN_ARRAY(pad), SPAN_ARRAY(mac), mac);
+    memcpy(out, mac, sizeof mac);
+    wipe(pad, sizeof pad);
+    wipe(mac, sizeof mac);
 }

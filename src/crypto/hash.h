@@ -5,7 +5,7 @@
 
 #include "crypto/crypto.h"
 
-enum { SHA256_BYTES = 32, SHA384_BYTES = 48, HMAC_SHA256_BYTES = 32 };
+enum { SHA256_BYTES = 32, SHA384_BYTES = 48, HMAC_SHA256_BYTES = 32, HMAC_SHA512_BYTES = 64 };
 
 MUST_USE enum err sha256(struct crypto *cx, struct span in, uint8_t out[static SHA256_BYTES]);
 MUST_USE enum err sha384(struct crypto *cx, struct span in, uint8_t out[static SHA384_BYTES]);
@@ -25,5 +25,7 @@ void sha256_end(struct sha256_state *s, uint8_t out[static SHA256_BYTES]); /* wi
 
 MUST_USE enum err hmac_sha256(struct crypto *cx, struct span key, struct span in,
                               uint8_t out[static HMAC_SHA256_BYTES]);
+/* Cannot fail: nothing is allocated. */
+void hmac_sha512(struct span key, struct span in, uint8_t out[static HMAC_SHA512_BYTES]);
 
 #endif

@@ -53,12 +53,17 @@ static bool must_escape(struct span v, size_t i, bool utf8)
     return i > 0 && v.ptr[i - 1] == 0xc2 && c < 0xa0;
 }
 
-static bool needs_quotes(struct span v, bool utf8)
+static bool needs_escape(struct span v, bool utf8)
 {
     for (size_t i = 0; i < v.len; i++)
-        if (v.ptr[i] == ' ' || v.ptr[i] == '=' || must_escape(v, i, utf8))
+        if (must_escape(v, i, utf8))
             return true;
-    return v.len == 0;
+    return false;
+}
+
+static bool needs_quotes(struct span v)
+{
+    return v.len == 0 || memchr(v.ptr, ' ', v.len) || memchr(v.ptr, '=', v.len);
 }
 
 static void put_byte(struct line *l, struct span v, size_t i, bool utf8)
@@ -81,11 +86,14 @@ static void put_value(struct line *l, struct span v)
         keep--; /* not in the middle of a character */
     v = span_sub(v, 0, keep);
     bool utf8 = span_is_utf8(v);
-    bool quotes = cut || needs_quotes(v, utf8);
+    bool escapes = needs_escape(v, utf8);
+    bool quotes = cut || escapes || needs_quotes(v);
 
     if (quotes)
         put_str(l, "\"");
-    for (size_t i = 0; i < v.len; i++)
+    if (!escapes && v.len) /* nearly always */
+        put(l, (const char *)v.ptr, v.len);
+    for (size_t i = 0; escapes && i < v.len; i++)
         put_byte(l, v, i, utf8);
     if (cut)
         put_str(l, "...");
