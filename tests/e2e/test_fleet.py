@@ -184,6 +184,28 @@ def gateway_options(script):
     return [o for o in re.findall(r"nitroseal gateway (.*)", script) for o in re.findall(r"(--[a-z-]+)", o) if o not in known]
 
 
+def schemas(objects):
+    """Kubernetes's published schemas, as an npm package carries them: types and required members (unknown ones pass)."""
+    got = subprocess.run([os.path.join(lib.ROOT, "tools", "js-sdk")], capture_output=True, text=True)
+    if got.returncode:
+        print("# Kubernetes's schemas are not asked: " + got.stderr.strip().splitlines()[-1])
+        return
+
+    def wrong(o):
+        p = subprocess.run(["node", os.path.join(lib.HERE, "js", "kubernetes.cjs"), got.stdout.strip()], input=json.dumps(o), capture_output=True, text=True, env=lib.CLEAN)
+        return [json.loads(line) for line in p.stdout.splitlines()] if p.returncode == 0 else [p.stderr]
+
+    answers = wrong(objects)
+    check(answers == [None] * len(objects), "Kubernetes: as its schemas want it", answers)
+    deployment = next(o for o in objects if o["kind"] == "Deployment")
+    damaged = [json.loads(json.dumps(deployment)) for _ in range(3)]
+    damaged[0]["spec"]["replicas"] = "two"
+    del damaged[1]["spec"]["selector"]
+    damaged[2]["spec"]["template"]["spec"]["containers"][0]["env"] = {"NAME": "value"}
+    answers = wrong(damaged)
+    check(len(answers) == 3 and all(answers), "which refuse what is damaged", answers)
+
+
 def pods(objects):
     for o in objects:
         if o["kind"] in ("Deployment", "DaemonSet"):
@@ -198,6 +220,7 @@ def kubernetes():
                 "PodDisruptionBudget": "policy/v1", "NetworkPolicy": "networking.k8s.io/v1"}
     check(len(kinds) == len(objects) and all(versions[o["kind"]] == o["apiVersion"] for o in objects), "Kubernetes: each object once, in its version", list(kinds))
     check(all(o["metadata"].get("namespace") == "nitroseal" for o in objects if o["kind"] != "Namespace"), "all in one namespace")
+    schemas(objects)
     for o, spec in pods(objects):
         name, labels = o["metadata"]["name"], o["spec"]["template"]["metadata"]["labels"]
         check(o["spec"]["selector"]["matchLabels"].items() <= labels.items(), f"{name}: the selector finds its pods")
