@@ -104,13 +104,15 @@ NITROSEAL_API void nitroseal_error_free(struct nitroseal_error *error);
 struct nitroseal;
 
 /* A handle for an address; nothing is sent yet.
- *   vsock:CID:PORT        an enclave, over the transport that the environment's NITROSEAL_VSOCK
- * names (kernel, or unix:DIR; unset: kernel) vsock:CID:PORT@HOW    the same with HOW in place of
- * the environment's unix:PATH             a Unix socket: the gateway's tcp:127.0.0.1:PORT loopback
- * only (also [::1], localhost): there is no TLS on the way
- *   plain-tcp:ADDRESS:PORT      any address, for a network that is trusted with the plaintext
- * NITROSEAL_INVALID, NITROSEAL_NO_MEMORY.
- * Give it back with nitroseal_free(). */
+ *
+ *     vsock:CID:PORT        an enclave, over the transport that NITROSEAL_VSOCK in the environment
+ *                           names (kernel, or unix:DIR; unset: kernel)
+ *     vsock:CID:PORT@HOW    the same with HOW in place of the environment's
+ *     unix:PATH             a Unix socket: the gateway's
+ *     tcp:127.0.0.1:PORT    loopback only (also [::1], localhost): there is no TLS on the way
+ *     plain-tcp:HOST:PORT   any address, for a network that is trusted with the plaintext
+ *
+ * NITROSEAL_INVALID, NITROSEAL_NO_MEMORY. Give it back with nitroseal_free(). */
 NITROSEAL_API enum nitroseal_status nitroseal_new(const char *address, struct nitroseal **out,
                                                   struct nitroseal_error **error);
 /* Close and wipe; NULL is allowed. No other thread may use the handle any more. */
