@@ -70,8 +70,8 @@ static const char *const whole[] = {
     "# HELP nitroseal_kms_documents_verified_total Attestation documents verified.",
     "# TYPE nitroseal_kms_documents_verified_total counter",
     "nitroseal_kms_documents_verified_total 3",
-    "# HELP nitroseal_kms_documents_kept_total Attestation documents found among those verified "
-    "before.",
+    ("# HELP nitroseal_kms_documents_kept_total Attestation documents found among those verified "
+     "before."),
     "# TYPE nitroseal_kms_documents_kept_total counter",
     "nitroseal_kms_documents_kept_total 4",
     "# HELP nitroseal_kms_connections_total Connections accepted.",
