@@ -47,6 +47,12 @@ static void left_text(uint64_t seconds, char out[static PROGRESS_SIZE_BYTES])
         (void)snprintf(out, PROGRESS_SIZE_BYTES, "%u:%02u left", s / 60, s % 60);
 }
 
+/* A few bytes in the first nanosecond are more a second than a number holds. */
+static uint64_t whole(double d)
+{
+    return d < 1e18 ? (uint64_t)d : (uint64_t)1e18;
+}
+
 void progress_text(const struct progress_view *v, char out[static PROGRESS_TEXT_BYTES])
 {
     char bar[BAR_CHARS + 1], done[PROGRESS_SIZE_BYTES], total[PROGRESS_SIZE_BYTES];
@@ -57,7 +63,7 @@ void progress_text(const struct progress_view *v, char out[static PROGRESS_TEXT_
     double part = v->total ? (double)shown / (double)v->total : 0;
 
     progress_size(v->done, done);
-    progress_size((uint64_t)per_s, rate);
+    progress_size(whole(per_s), rate);
     if (v->files)
         (void)snprintf(files, sizeof files, "%llu of %llu files  ",
                        (unsigned long long)v->files_done, (unsigned long long)v->files);
@@ -71,7 +77,7 @@ void progress_text(const struct progress_view *v, char out[static PROGRESS_TEXT_
     bar[wide] = 0;
     progress_size(v->total, total);
     if (per_s > 0)
-        left_text((uint64_t)((double)(v->total - shown) / per_s), left);
+        left_text(whole((double)(v->total - shown) / per_s), left);
     (void)snprintf(out, PROGRESS_TEXT_BYTES, "[%s] %3u%%  %s%s of %s  %s/s  %s", bar,
                    (unsigned)(part * PERCENT), files, done, total, rate, left);
 }
