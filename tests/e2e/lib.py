@@ -191,6 +191,8 @@ class KmsError(Exception):
 
 
 class Kms:
+    region = REGION
+
     def __init__(self, state, region=REGION):
         self.region = region
         with open(os.path.join(state, "port")) as f:
