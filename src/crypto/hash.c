@@ -59,6 +59,16 @@ static enum err digest(struct hash *h, const struct span *parts, size_t n, uint8
     return ok ? ERR_OK : ossl_fail();
 }
 
+static void sha256_of(const struct span *parts, size_t n, uint8_t *out)
+{
+    struct sha256_state s;
+
+    sha256_begin(&s);
+    for (size_t i = 0; i < n; i++)
+        sha256_more(&s, parts[i]);
+    sha256_end(&s, out);
+}
+
 enum err sha256(struct crypto *cx, struct span in, uint8_t out[static SHA256_BYTES])
 {
     return sha256_parts(cx, &in, 1, out);
@@ -72,13 +82,8 @@ enum err sha384(struct crypto *cx, struct span in, uint8_t out[static SHA384_BYT
 enum err sha256_parts(struct crypto *cx, const struct span *parts, size_t n,
                       uint8_t out[static SHA256_BYTES])
 {
-    struct sha256_state s;
-
     (void)cx;
-    sha256_begin(&s);
-    for (size_t i = 0; i < n; i++)
-        sha256_more(&s, parts[i]);
-    sha256_end(&s, out);
+    sha256_of(parts, n, out);
     return ERR_OK;
 }
 
@@ -88,61 +93,59 @@ enum err sha384_parts(struct crypto *cx, const struct span *parts, size_t n,
     return digest(&cx->sha384, parts, n, out, SHA384_BYTES);
 }
 
-/* FIPS 198-1 section 4, by hand: EVP_MAC keeps a copy of the key until the next one, and costs
- * more for a short input because it copies contexts. */
-enum err hmac_sha256(struct crypto *cx, struct span key, struct span in,
-                     uint8_t out[static HMAC_SHA256_BYTES])
-{
-    uint8_t pad[SHA256_BLOCK_BYTES] = { 0 }, mac[SHA256_BYTES];
-    enum err r = ERR_OK;
+/* A hash of parts that cannot fail, and what HMAC has to know of it. */
+struct plain_hash {
+    void (*of)(const struct span *parts, size_t n, uint8_t *out);
+    size_t block_bytes, bytes;
+};
 
-    if (key.len > sizeof pad)
-        r = sha256(cx, key, pad);
-    else if (key.len)
-        memcpy(pad, key.ptr, key.len);
-    for (size_t i = 0; i < sizeof pad; i++)
-        pad[i] ^= 0x36;
-    if (r == ERR_OK)
-        r = sha256_parts(cx, (struct span[]){ SPAN_ARRAY(pad), in }, 2, mac);
-    for (size_t i = 0; i < sizeof pad; i++)
-        pad[i] ^= 0x36 ^ 0x5c;
-    if (r == ERR_OK)
-        r = sha256_parts(cx, (struct span[]){ SPAN_ARRAY(pad), SPAN_ARRAY(mac) }, 2, mac);
-    if (r == ERR_OK)
-        memcpy(out, mac, sizeof mac);
-    wipe(pad, sizeof pad);
-    wipe(mac, sizeof mac);
-    return r;
-}
-
-/* Of two parts, neither of which may be NULL with a length. */
-static void sha512_of(struct span a, struct span b, uint8_t out[static HMAC_SHA512_BYTES])
+static void sha512_of(const struct span *parts, size_t n, uint8_t *out)
 {
     SHA512_CTX s;
 
     SHA512_Init(&s);
-    SHA512_Update(&s, a.ptr, a.len);
-    if (b.len)
-        SHA512_Update(&s, b.ptr, b.len);
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].len)
+            SHA512_Update(&s, parts[i].ptr, parts[i].len);
     SHA512_Final(out, &s);
     wipe(&s, sizeof s);
 }
 
-void hmac_sha512(struct span key, struct span in, uint8_t out[static HMAC_SHA512_BYTES])
+/* FIPS 198-1 section 4, by hand: EVP_MAC keeps a copy of the key until the next one, and costs
+ * more for a short input because it copies contexts. `out` may be where `key` or `in` is. */
+static void hmac(const struct plain_hash *h, struct span key, struct span in, uint8_t *out)
 {
     uint8_t pad[SHA512_BLOCK_BYTES] = { 0 }, mac[HMAC_SHA512_BYTES];
+    const struct span block = span_of(pad, h->block_bytes), inner = span_of(mac, h->bytes);
 
-    if (key.len > sizeof pad)
-        sha512_of(key, SPAN_EMPTY, pad);
+    if (key.len > block.len)
+        h->of(&key, 1, pad);
     else if (key.len)
         memcpy(pad, key.ptr, key.len);
-    for (size_t i = 0; i < sizeof pad; i++)
+    for (size_t i = 0; i < block.len; i++)
         pad[i] ^= 0x36;
-    sha512_of(SPAN_ARRAY(pad), in, mac);
-    for (size_t i = 0; i < sizeof pad; i++)
+    h->of((struct span[]){ block, in }, 2, mac);
+    for (size_t i = 0; i < block.len; i++)
         pad[i] ^= 0x36 ^ 0x5c;
-    sha512_of(SPAN_ARRAY(pad), SPAN_ARRAY(mac), mac);
-    memcpy(out, mac, sizeof mac);
+    h->of((struct span[]){ block, inner }, 2, mac);
+    memcpy(out, mac, h->bytes);
     wipe(pad, sizeof pad);
     wipe(mac, sizeof mac);
+}
+
+enum err hmac_sha256(struct crypto *cx, struct span key, struct span in,
+                     uint8_t out[static HMAC_SHA256_BYTES])
+{
+    static const struct plain_hash h = { sha256_of, SHA256_BLOCK_BYTES, SHA256_BYTES };
+
+    (void)cx;
+    hmac(&h, key, in, out);
+    return ERR_OK;
+}
+
+void hmac_sha512(struct span key, struct span in, uint8_t out[static HMAC_SHA512_BYTES])
+{
+    static const struct plain_hash h = { sha512_of, SHA512_BLOCK_BYTES, HMAC_SHA512_BYTES };
+
+    hmac(&h, key, in, out);
 }
