@@ -97,6 +97,20 @@ def held(pid):
     return {"rss_kib": int(status["VmRSS"].split()[0]), "threads": int(status["Threads"]), "fds": len(os.listdir(f"/proc/{pid}/fd"))}
 
 
+def at_rest(pid, like=None):
+    """What it holds once connections to KMS have been closed and memory given back; not before it has as few descriptors
+    and threads as `like`, or some seconds are over. A thread that makes the next key comes and goes: the fewest count."""
+    time.sleep(2)
+    if like:
+        lib.until(lambda: all(held(pid)[k] <= like[k] for k in ("fds", "threads")), seconds=8)
+        return held(pid)
+    fewest = held(pid)["threads"]
+    for _ in range(20):
+        time.sleep(0.1)
+        fewest = min(fewest, held(pid)["threads"])
+    return held(pid) | {"threads": fewest}
+
+
 class Faults:
     """One after the other, at random but repeatable, until stopped; at the end everything runs again."""
 

@@ -30,8 +30,7 @@ def working(name):
 
 check(stack.hold_credentials() == 204, "credentials are held")
 working("alone")
-time.sleep(2)
-before = loadlib.held(pid)
+before = loadlib.at_rest(pid)
 idlers = crowd.idle(stack.where(), IDLE)
 with_idle = loadlib.held(pid)
 each = (with_idle["rss_kib"] - before["rss_kib"]) / IDLE
@@ -48,10 +47,8 @@ check(crowd.still_open(idlers) == IDLE, "every idle connection is still good")
 hostile.stop()
 for s in idlers:
     s.close()
-lib.until(lambda: loadlib.held(pid)["fds"] <= before["fds"], seconds=10)
-time.sleep(2)
-after = loadlib.held(pid)
-check(after["fds"] <= before["fds"] and after["threads"] == before["threads"], "no descriptor is left of them", before, after)
+after = loadlib.at_rest(pid, before)
+check(after["fds"] <= before["fds"] and after["threads"] <= before["threads"], "no descriptor is left of them", before, after)
 check(after["rss_kib"] <= before["rss_kib"] + REST_KIB, "nor memory", before, after)
 working("alone again")
 check(stack.service.stop(30) == 0, "it ends as it should")
