@@ -327,6 +327,21 @@ void conn_finish(struct conn *c)
     conn_turn_soon(c);
 }
 
+void conn_leave(struct conn *c, uint64_t write_ms)
+{
+    uint64_t ms = c->eof_told ? write_ms : CONN_LEAVE_MS;
+
+    if (c->closing || c->leaving)
+        return;
+    c->leaving = true;
+    conn_set_deadline(c, clock_mono_ns() + ms * NS_PER_MS);
+    conn_finish(c);
+    if (!c->eof_told) {
+        conn_drop_in(c);
+        conn_resume(c);
+    }
+}
+
 void conn_close(struct conn *c)
 {
     conn_fail(c, ERR_OK, NULL);

@@ -46,6 +46,7 @@ struct conn {
     bool drain_due;      /* something was sent since `drained` was last told */
     bool owner_deadline; /* not the one for connecting */
     bool finish_wanted, notify_sent, finished;
+    bool leaving; /* conn_leave() was called: what comes is dropped */
     bool closing;
 
     const struct conn_events *events;
@@ -64,6 +65,7 @@ struct conn {
     struct conn_dial *dial;
     struct listener *from; /* NULL: of conn_connect() */
     bool is_over;
+    size_t dropped; /* bytes, since conn_leave() */
 
     enum err result;
     struct why why;
@@ -91,6 +93,8 @@ void conn_dial_greeting(struct conn *c);
 /* conn_read.c: read what is there, tell the owner. */
 void conn_read(struct conn *c);
 bool conn_wants_read(const struct conn *c);
+/* What came after conn_leave(). */
+void conn_drop_in(struct conn *c);
 
 /* conn_write.c */
 void conn_flush(struct conn *c);

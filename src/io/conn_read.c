@@ -152,6 +152,22 @@ static void read_tls(struct conn *c, struct found *f)
     }
 }
 
+void conn_drop_in(struct conn *c)
+{
+    c->dropped += c->in.len;
+    buf_clear(&c->in);
+    if (c->dropped > CONN_LEAVE_MAX_BYTES)
+        conn_close(c);
+}
+
+static void tell_data(struct conn *c)
+{
+    if (c->leaving)
+        conn_drop_in(c);
+    else if (c->events->data)
+        c->events->data(c, c->arg);
+}
+
 void conn_read(struct conn *c)
 {
     struct found f = { .r = ERR_OK };
@@ -162,8 +178,8 @@ void conn_read(struct conn *c)
         read_tls(c, &f);
     else
         read_plain(c, &f);
-    if (!c->closing && f.data && c->events->data)
-        c->events->data(c, c->arg);
+    if (!c->closing && f.data)
+        tell_data(c);
     if (!c->closing && c->eof_seen && !c->eof_told) {
         c->eof_told = true;
         if (c->events->eof)

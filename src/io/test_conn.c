@@ -285,6 +285,92 @@ static void empty_buffer_is_given_back(void **state)
     close(fd);
 }
 
+static void leaving_lets_the_peer_read_why(void **state)
+{
+    struct peer p;
+    (void)state;
+    bench.hold = true;
+    struct addr to = listen_kind("unix", IN_MAX, 4);
+    peer_connect(&p, &to, NULL, IN_MAX);
+    peer_send(&p, pattern(4 * MEGABYTE));
+    UNTIL(bench.n_peers == 1 && conn_in(bench.peers[0].c)->len == IN_MAX);
+    struct peer *q = &bench.peers[0];
+    unsigned datas = q->datas;
+    peer_send(q, SPAN_LIT("refused: too long"));
+    bench.inside = true;
+    conn_leave(q->c, 1);
+    bench.inside = false;
+    UNTIL(p.drains == 1 && p.eofs == 1);
+    t_assert_buf(&p.got, "refused: too long");
+    assert_int_equal(p.closes + q->closes, 0);
+    conn_finish(p.c);
+    UNTIL(p.closes && q->closes);
+    assert_int_equal(p.r, ERR_OK);
+    assert_int_equal(q->r, ERR_OK);
+    assert_int_equal(q->datas, datas);
+    peer_done(&p);
+}
+
+/* What waited when it left counts, too. */
+static void leaving_drops_so_much_and_no_more(void **state)
+{
+    struct peer p;
+    (void)state;
+    bench.hold = true;
+    struct addr to = listen_kind("unix", IN_MAX, 4);
+    peer_connect(&p, &to, NULL, IN_MAX);
+    for (unsigned i = 0; i < CONN_LEAVE_MAX_BYTES / MEGABYTE; i++)
+        peer_send(&p, pattern(MEGABYTE));
+    UNTIL(bench.n_peers == 1 && conn_in(bench.peers[0].c)->len == IN_MAX);
+    struct peer *q = &bench.peers[0];
+    conn_leave(q->c, 1);
+    assert_int_equal(conn_in(q->c)->cap, 0);
+    UNTIL(p.drains == 1 && q->c->dropped == CONN_LEAVE_MAX_BYTES);
+    assert_int_equal(q->closes, 0);
+    peer_send(&p, SPAN_LIT("x"));
+    UNTIL(q->closes);
+    assert_int_equal(q->r, ERR_OK);
+    peer_done(&p);
+}
+
+static void leaving_takes_only_so_long(void **state)
+{
+    (void)state;
+    struct addr to = listen_kind("unix", IN_MAX, 4);
+    int fd = raw_client(&to);
+    struct peer *q = &bench.peers[0];
+    uint64_t before = clock_mono_ns();
+    conn_leave(q->c, 1);
+    uint64_t after = clock_mono_ns(), at = q->c->deadline_ns;
+    assert_true(at >= before + CONN_LEAVE_MS * NS_PER_MS);
+    assert_true(at <= after + CONN_LEAVE_MS * NS_PER_MS);
+    conn_leave(q->c, 100000); /* once */
+    assert_int_equal(q->c->deadline_ns, at);
+    conn_set_deadline(q->c, 1);
+    UNTIL(q->closes);
+    assert_int_equal(q->r, ERR_TIMEOUT);
+    close(fd);
+}
+
+/* Nothing more will come, so that only what is queued takes time. */
+static void leaving_a_peer_that_has_ended_and_does_not_read(void **state)
+{
+    (void)state;
+    struct addr to = listen_kind("unix", IN_MAX, 4);
+    int fd = raw_client(&to);
+    struct peer *q = &bench.peers[0];
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    UNTIL(q->eofs == 1);
+    peer_send(q, pattern(4 * MEGABYTE));
+    uint64_t at = clock_mono_ns() + 20 * NS_PER_MS;
+    conn_leave(q->c, 20);
+    UNTIL(q->closes);
+    assert_true(clock_mono_ns() >= at);
+    assert_true(clock_mono_ns() < at + CONN_LEAVE_MS * NS_PER_MS);
+    assert_int_equal(q->r, ERR_TIMEOUT);
+    close(fd);
+}
+
 static void close_in_each_callback(void **state)
 {
     const int at[] = { 'o', 'd', 'e', 'r' };
@@ -396,6 +482,10 @@ int main(void)
         ON_BENCH(answer_before_the_end),
         ON_BENCH(answer_before_a_failed_write),
         ON_BENCH(empty_buffer_is_given_back),
+        ON_BENCH(leaving_lets_the_peer_read_why),
+        ON_BENCH(leaving_drops_so_much_and_no_more),
+        ON_BENCH(leaving_takes_only_so_long),
+        ON_BENCH(leaving_a_peer_that_has_ended_and_does_not_read),
         ON_BENCH(close_in_each_callback),
         ON_BENCH(closing_is_told_from_the_loop),
         ON_BENCH(a_drip_does_not_hold_up_others),

@@ -125,7 +125,7 @@ struct client {
     bool has_eof, is_pumping, is_blocked, is_over;
     bool in_data;   /* inside its own callback: reading goes on by itself */
     size_t scanned; /* bytes of the head already looked through */
-    uint64_t deadline_ns, discarded;
+    uint64_t deadline_ns;
 };
 
 void client_accepted(struct conn *c, void *gateway);

@@ -7,9 +7,7 @@
 #include "io/sys.h"
 
 enum {
-    LINGER_MS = 5000,            /* for a client that still sends when it is refused */
-    STOP_READ_MS = 1000,         /* for the rest of a request that has begun */
-    DISCARD_MAX_BYTES = 1 << 26, /* of what it sends meanwhile */
+    STOP_READ_MS = 1000, /* for the rest of a request that has begun */
     PAGE_MAX_BYTES = GATEWAY_METRICS_MAX_BYTES + 4096,
 };
 
@@ -27,31 +25,11 @@ void client_free(struct client *cl)
     gw_client_gone(g);
 }
 
-static void discard(struct client *cl)
-{
-    struct buf *in = conn_in(cl->conn);
-
-    cl->discarded += in->len;
-    buf_clear(in);
-    if (cl->discarded > DISCARD_MAX_BYTES)
-        conn_close(cl->conn);
-}
-
-/* The peer may still be sending, and would not see the answer if we closed on it: on Unix sockets
- * unread bytes turn a close into a reset. So what comes is read and dropped for a while. */
 void client_leave(struct client *cl)
 {
-    uint64_t ms = cl->has_eof ? cl->g->set->write_ms : LINGER_MS;
-
-    if (cl->phase == CLIENT_LEAVING)
-        return;
     cl->phase = CLIENT_LEAVING;
-    cl->deadline_ns = clock_mono_ns() + ms * NS_PER_MS;
-    conn_finish(cl->conn);
-    if (!cl->has_eof) {
-        discard(cl);
-        conn_resume(cl->conn);
-    }
+    cl->deadline_ns = 0;
+    conn_leave(cl->conn, cl->g->set->write_ms);
 }
 
 void client_close(struct client *cl)
@@ -237,10 +215,6 @@ static void on_data(struct conn *c, void *arg)
     struct client *cl = arg;
     (void)c;
 
-    if (cl->phase == CLIENT_LEAVING) {
-        discard(cl);
-        return;
-    }
     cl->in_data = true;
     client_pump(cl);
     cl->in_data = false;

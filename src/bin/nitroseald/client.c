@@ -4,10 +4,8 @@
 #include <stdlib.h>
 
 enum {
-    LINGER_MS = 5000,            /* for a client that still sends when it is refused */
-    OVER_MS = 1000,              /* for the first byte of a connection that is refused anyway */
-    STOP_READ_MS = 1000,         /* for the rest of a request that has begun */
-    DISCARD_MAX_BYTES = 1 << 26, /* of what it sends meanwhile */
+    OVER_MS = 1000,      /* for the first byte of a connection that is refused anyway */
+    STOP_READ_MS = 1000, /* for the rest of a request that has begun */
 };
 
 void client_count(struct client *cl, size_t bytes)
@@ -50,31 +48,12 @@ void client_set_deadline(struct client *cl, uint64_t at_ns)
     loop_timer_arm(cl->timer, at_ns);
 }
 
-static void discard(struct client *cl)
-{
-    struct buf *in = conn_in(cl->conn);
-
-    cl->discarded += in->len;
-    buf_clear(in);
-    if (cl->discarded > DISCARD_MAX_BYTES)
-        conn_close(cl->conn);
-}
-
-/* The peer may still be sending, and would not see the answer if we closed on it: on Unix sockets
- * unread bytes turn a close into a reset. So what comes is read and dropped for a while. */
 void client_leave(struct client *cl)
 {
-    uint64_t ms = cl->has_eof ? cl->s->set->write_ms : LINGER_MS;
-
     cl->phase = CLIENT_LEAVING;
     client_count(cl, 0);
     client_set_deadline(cl, 0);
-    conn_set_deadline(cl->conn, clock_mono_ns() + ms * NS_PER_MS);
-    conn_finish(cl->conn);
-    if (!cl->has_eof) {
-        discard(cl);
-        conn_resume(cl->conn);
-    }
+    conn_leave(cl->conn, cl->s->set->write_ms);
 }
 
 /* Methods are in capitals; a JSON text begins otherwise, and so does everything that the seed's
@@ -104,10 +83,6 @@ static void on_data(struct conn *c, void *arg)
     struct client *cl = arg;
     (void)c;
 
-    if (cl->phase == CLIENT_LEAVING) {
-        discard(cl);
-        return;
-    }
     if (cl->kind < CLIENT_SEED)
         tell_kind(cl);
     if (cl->phase == CLIENT_LEAVING || !cl->conn)

@@ -81,7 +81,7 @@ struct client {
     uint64_t deadline_ns, armed_ns; /* of READING; 0: none. The timer is never later than it */
     struct kms_flow flow;
     unsigned tasks;
-    uint64_t counted, largest, discarded;
+    uint64_t counted, largest;
     bool has_eof;
     bool is_pumping;        /* inside http_data() */
     bool is_blocked;        /* it reads too slowly */
