@@ -6,8 +6,12 @@
 
 /* RFC 3339 with any offset; fractions are dropped. ERR_MALFORMED. */
 MUST_USE enum err rfc3339_parse(struct span s, int64_t *unix_s);
-/* In UTC; "" for 0 and before (not known), and for what has no year of four digits. */
-enum { RFC3339_BYTES = 32 };
+/* Exactly what rfc3339_write() writes: UTC, capitals, whole seconds. ERR_MALFORMED. */
+MUST_USE enum err rfc3339_parse_plain(struct span s, int64_t *unix_s);
+/* "2026-01-02T03:04:05Z", and with milliseconds "2026-01-02T03:04:05.678Z"; the first or last
+ * second of the years 0 to 9999 for what is not in them. */
+enum { RFC3339_BYTES = 21, RFC3339_MS_BYTES = 25 };
 void rfc3339_write(int64_t unix_s, char out[static RFC3339_BYTES]);
+void rfc3339_write_ms(int64_t unix_ms, char out[static RFC3339_MS_BYTES]);
 
 #endif

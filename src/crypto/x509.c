@@ -7,6 +7,7 @@
 
 #include <openssl/pem.h>
 
+#include "base/calendar.h"
 #include "crypto/der.h"
 #include "crypto/internal.h"
 #include "crypto/pem.h"
@@ -43,19 +44,8 @@ static int two(struct span s, size_t at)
     return a >= '0' && a <= '9' && b >= '0' && b <= '9' ? (a - '0') * 10 + b - '0' : -1;
 }
 
-/* Days from 1970-01-01 in the Gregorian calendar; the year is counted from March. */
-static int64_t days_from_civil(int y, int m, int d)
-{
-    y -= m <= 2;
-    int era = y / 400, year = y % 400; /* years are never negative here */
-    int day = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-
-    return (int64_t)era * 146097 + year * 365 + year / 4 - year / 100 + day - 719468;
-}
-
 static bool date_parse(struct der *d, int64_t *out)
 {
-    static const int month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     bool utc = der_peek(d, DER_UTC_TIME);
     struct span s = der_take(d, utc ? DER_UTC_TIME : DER_GENERALIZED_TIME);
 
@@ -65,14 +55,14 @@ static bool date_parse(struct der *d, int64_t *out)
     s = utc ? s : span_from(s, 2);
     int y = two(s, 0), m = two(s, 2), day = two(s, 4), h = two(s, 6), min = two(s, 8);
     int sec = two(s, 10);
-    if (century < 0 || y < 0 || m < 1 || m > 12 || day < 1 || h < 0 || h > 23 || min < 0 ||
-        min > 59 || sec < 0 || sec > 59)
+    if (century < 0 || y < 0 || m < 0 || day < 0 || h < 0 || h > 23 || min < 0 || min > 59 ||
+        sec < 0 || sec > 59)
         return false;
     y += utc ? (y < 50 ? 2000 : 1900) : century * 100;
-    bool leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
-    if (day > month_days[m - 1] + (m == 2 && leap))
+    const struct date date = { (unsigned)y, (unsigned)m, (unsigned)day };
+    if (!date_is_real(date))
         return false;
-    *out = ((days_from_civil(y, m, day) * 24 + h) * 60 + min) * 60 + sec;
+    *out = date_to_days(date) * CALENDAR_DAY_S + (h * 60 + min) * 60 + sec;
     return true;
 }
 

@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/rfc3339.h"
 #include "io/sys.h"
 
 enum {
@@ -103,16 +103,11 @@ static void put_value(struct line *l, struct span v)
 
 static void put_time(struct line *l)
 {
-    char text[40];
-    struct tm tm;
-    int64_t ms = clock_wall_ms();
-    time_t s = (time_t)(ms / 1000);
+    char text[RFC3339_MS_BYTES];
 
-    if (!gmtime_r(&s, &tm))
-        return;
-    size_t n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    int more = snprintf(text + n, sizeof(text) - n, ".%03dZ ", (int)(ms % 1000));
-    put(l, text, n + (size_t)more);
+    rfc3339_write_ms(clock_wall_ms(), text);
+    put_str(l, text);
+    put_str(l, " ");
 }
 
 void log_init(const char *program, enum log_level level)

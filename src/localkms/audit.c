@@ -4,9 +4,8 @@
 
 #include "base/hex.h"
 #include "localkms/call.h"
-#include "sigv4/sigv4.h"
 
-enum { USER_AGENT_MAX_BYTES = 512, ID_DIGITS = 16, TIME_BYTES = 20 };
+enum { USER_AGENT_MAX_BYTES = 512, ID_DIGITS = 16 };
 
 /* All that CloudTrail tells of KMS requests; what is data, key material or a token is not here. */
 static const char *const members[] = {
@@ -342,16 +341,6 @@ static struct span plain_header(const struct http1_head *head, const char *name)
     return s.ptr ? s : SPAN_LIT("");
 }
 
-/* "2026-01-02T03:04:05Z" */
-static void event_time(int64_t now_s, char out[static TIME_BYTES + 1])
-{
-    char t[SIGV4_TIME_BYTES + 1];
-
-    sigv4_time_write(now_s, t);
-    snprintf(out, TIME_BYTES + 1, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", t, t + 4, t + 6, t + 9, t + 11,
-             t + 13);
-}
-
 static void put_outcome(struct json_out *w, const struct call *c, bool had_key)
 {
     const struct localkms_note *n = c->note;
@@ -381,13 +370,13 @@ enum err audit_record(const struct call *c, const struct http1_head *head, struc
     const struct localkms_note *n = c->note;
     size_t before = out->len;
     struct json_out w = json_out_init(out);
-    char when[TIME_BYTES + 1], event_id[KEY_ID_BYTES + 1];
+    char when[RFC3339_BYTES], event_id[KEY_ID_BYTES + 1];
     bool had_key = n->key_id[0] && c->key_arn[0];
 
     enum err r = uuid_new(c->cx, event_id);
     if (r != ERR_OK)
         return r;
-    event_time(c->now_ms / 1000, when);
+    rfc3339_write(c->now_ms / 1000, when);
     json_out_object(&w);
     put(&w, "eventVersion", SPAN_LIT("1.08"));
     put_identity(&w, c);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/rfc3339.h"
 #include "localkms/yaml_in.h"
 #include "sigv4/sigv4.h"
 
@@ -114,7 +115,7 @@ static enum err key_values(const struct reading *g, const struct key_fields *f, 
     if (r != ERR_OK || !yaml_is_there(f->expires))
         return r;
     r = yaml_text(f->expires, &text, g->why);
-    if (r == ERR_OK && principals_time_parse(text, &p->expires_s) != ERR_OK)
+    if (r == ERR_OK && rfc3339_parse_plain(text, &p->expires_s) != ERR_OK)
         r = fail(g, f->expires, "expires is not a time like 2026-01-02T03:04:05Z");
     return r;
 }

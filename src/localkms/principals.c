@@ -3,9 +3,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "base/rfc3339.h"
 #include "sigv4/sigv4.h"
-
-enum { ISO_BYTES = 20 /* 2026-01-02T03:04:05Z */ };
 
 static void json_freep(json_t **j)
 {
@@ -38,27 +37,11 @@ static enum err take_secret(const json_t *j, size_t max, struct secret *out)
     return secret_copy(span_of(json_string_value(j), len), out);
 }
 
-/* Without the punctuation it is the form that SigV4 has. */
-enum err principals_time_parse(struct span text, int64_t *out)
-{
-    const uint8_t *s = text.ptr;
-    char basic[SIGV4_TIME_BYTES];
-
-    if (text.len != ISO_BYTES || s[4] != '-' || s[7] != '-' || s[13] != ':' || s[16] != ':')
-        return ERR_MALFORMED;
-    memcpy(basic, s, 4);
-    memcpy(basic + 4, s + 5, 2);
-    memcpy(basic + 6, s + 8, 5);
-    memcpy(basic + 11, s + 14, 2);
-    memcpy(basic + 13, s + 17, 3);
-    return sigv4_time_parse(SPAN_ARRAY(basic), out);
-}
-
 static enum err take_time(const json_t *j, int64_t *out)
 {
     const char *s = json_string_value(j);
 
-    return principals_time_parse(s ? span_of(s, json_string_length(j)) : SPAN_EMPTY, out);
+    return rfc3339_parse_plain(s ? span_of(s, json_string_length(j)) : SPAN_EMPTY, out);
 }
 
 static enum err take_policies(json_t *list, struct principal *p, struct why *why)

@@ -35,8 +35,6 @@ struct principals {
 /* ERR_MALFORMED: why->what says what, why->at which principal, counted from 1 (0: the file).
  * ERR_LIMIT, ERR_NOMEM. *out untouched on failure. */
 MUST_USE enum err principals_parse(struct span json, struct principals *out, struct why *why);
-/* "2026-01-02T03:04:05Z" to unix seconds. ERR_MALFORMED. */
-MUST_USE enum err principals_time_parse(struct span text, int64_t *out);
 void principals_clear(struct principals *p);
 /* NULL: nobody. Access key ids are not secret. */
 const struct principal *principals_find(const struct principals *p, struct span access_key_id);

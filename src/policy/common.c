@@ -70,7 +70,7 @@ void policy_common_facts(const struct policy_circumstances *c, struct policy_com
 {
     out->n = 0;
     caller_facts(c->caller, out);
-    time_text(c->now_s < 0 ? 0 : c->now_s, out->time);
+    rfc3339_write(c->now_s < 0 ? 0 : c->now_s, out->time);
     snprintf(out->epoch, sizeof out->epoch, "%lld", (long long)c->now_s);
     add(out, SPAN_LIT("aws:CurrentTime"), span_str(out->time));
     add(out, SPAN_LIT("aws:EpochTime"), span_str(out->epoch));

@@ -10,8 +10,8 @@
 #ifndef POLICY_COMMON_H
 #define POLICY_COMMON_H
 
+#include "base/rfc3339.h"
 #include "policy/policy.h"
-#include "policy/values.h"
 
 enum { POLICY_COMMON_MAX = 12, POLICY_ARN_MAX_BYTES = 2048 };
 
@@ -20,7 +20,7 @@ struct policy_common {
     size_t n;
     struct span values[POLICY_COMMON_MAX];
     char arn[POLICY_ARN_MAX_BYTES]; /* of a session's role */
-    char time[TIME_TEXT_BYTES], epoch[24];
+    char time[RFC3339_BYTES], epoch[24];
 };
 
 struct policy_circumstances {

@@ -1,13 +1,12 @@
 #include "policy/values.h"
 
-#include <stdio.h>
+#include "base/calendar.h"
 
 enum {
     WHOLE_DIGITS_MAX = 15,
     NANO_DIGITS = 9,
     MINUTE_S = 60,
     HOUR_S = 3600,
-    DAY_S = 86400,
     NANO = 1000000000,
 };
 
@@ -84,28 +83,6 @@ static bool take_field(struct span *s, size_t n, uint64_t min, uint64_t max, uin
     return take_digits(s, n, out) && before - s->len == n && *out >= min && *out <= max;
 }
 
-static bool is_leap(uint64_t y)
-{
-    return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-}
-
-static uint64_t days_of_month(uint64_t year, uint64_t month)
-{
-    static const uint8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-
-    return month == 2 && is_leap(year) ? 29 : days[month - 1];
-}
-
-static int64_t days_since_1970(uint64_t year, uint64_t month, uint64_t day)
-{
-    uint64_t before = year - 1; /* from 1 to 9998 */
-    int64_t days = (int64_t)(before * 365 + before / 4 - before / 100 + before / 400);
-
-    for (uint64_t m = 1; m < month; m++)
-        days += (int64_t)days_of_month(year, m);
-    return days + (int64_t)day - 1 - 719162; /* of 0001-01-01 to 1970-01-01 */
-}
-
 /* "Thh:mm[:ss[.f]]" and "Z" or an offset. */
 static bool take_clock(struct span *s, int64_t *seconds, uint32_t *nano)
 {
@@ -139,13 +116,14 @@ static bool take_calendar(struct span *s, int64_t *days, bool *whole_day)
     if (take(s, '-')) {
         if (!take_field(s, 2, 1, 12, &month))
             return false;
-        if (take(s, '-')) {
-            if (!take_field(s, 2, 1, days_of_month(year, month), &day))
-                return false;
-            *whole_day = true;
-        }
+        *whole_day = take(s, '-');
+        if (*whole_day && !take_field(s, 2, 1, 31, &day))
+            return false;
     }
-    *days = days_since_1970(year, month, day);
+    const struct date d = { (unsigned)year, (unsigned)month, (unsigned)day };
+    if (!date_is_real(d))
+        return false;
+    *days = date_to_days(d);
     return true;
 }
 
@@ -165,20 +143,6 @@ enum err quantity_parse_time(struct span text, struct quantity *out)
         return ERR_MALFORMED;
     if (s.len != 0)
         return ERR_MALFORMED;
-    *out = (struct quantity){ .whole = days * DAY_S + seconds, .nano = nano };
+    *out = (struct quantity){ .whole = days * CALENDAR_DAY_S + seconds, .nano = nano };
     return ERR_OK;
-}
-
-/* By counting: no library's clock, no time zone. */
-void time_text(int64_t unix_s, char out[static TIME_TEXT_BYTES])
-{
-    uint64_t s = (uint64_t)unix_s, days = s / DAY_S, rest = s % DAY_S, year = 1970, month = 1;
-
-    for (; days >= 365U + is_leap(year); year++)
-        days -= 365U + is_leap(year);
-    for (; days >= days_of_month(year, month); month++)
-        days -= days_of_month(year, month);
-    snprintf(out, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)year,
-             (unsigned)month, (unsigned)days + 1, (unsigned)(rest / HOUR_S),
-             (unsigned)(rest / MINUTE_S % 60), (unsigned)(rest % MINUTE_S));
 }

@@ -18,10 +18,6 @@ MUST_USE enum err quantity_parse(struct span text, struct quantity *out);
  * Thh:mm, Thh:mm:ss, Thh:mm:ss.f and Z or +hh:mm behind. ERR_MALFORMED. */
 MUST_USE enum err quantity_parse_time(struct span text, struct quantity *out);
 
-/* YYYY-MM-DDThh:mm:ssZ; from 1970 to 9999. */
-enum { TIME_TEXT_BYTES = 80 }; /* what gcc believes that it may need */
-void time_text(int64_t unix_s, char out[static TIME_TEXT_BYTES]);
-
 struct network {
     unsigned family; /* 4 or 6 */
     uint8_t bytes[16];

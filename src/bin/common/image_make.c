@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/rfc3339.h"
 #include "eif/signature.h"
 #include "image/user.h"
 #include "image/words.h"
@@ -248,14 +248,14 @@ static bool take_time(struct parts *p, struct image_fault *f)
     static const uint64_t last = 253402300799; /* 9999-12-31T23:59:59Z */
     const char *text = getenv("SOURCE_DATE_EPOCH");
     uint64_t seconds = 0;
-    struct tm tm;
+    char utc[RFC3339_BYTES];
 
     if (text && text[0] && span_to_u64(span_str(text), last, &seconds) != ERR_OK)
         return image_fault_set(f, IMAGE_FAULT_SETTING, "SOURCE_DATE_EPOCH",
                                "not a number of seconds");
-    time_t t = (time_t)seconds;
-    return gmtime_r(&t, &tm) &&
-           strftime(p->build_time, sizeof p->build_time, "%Y-%m-%dT%H:%M:%S+00:00", &tm) > 0;
+    rfc3339_write((int64_t)seconds, utc);
+    snprintf(p->build_time, sizeof p->build_time, "%.19s+00:00", utc); /* as nitro-cli has it */
+    return true;
 }
 
 static struct span metadata_name(const struct image_wish *w)

@@ -3,12 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/rfc3339.h"
 #include "bin/nitro-local/state.h"
 #include "io/sys.h"
 
-enum { LOG_TEXT_MAX_BYTES = 65536, STAMP_BYTES = 40 };
+enum { LOG_TEXT_MAX_BYTES = 65536 };
 
 void fault_clear(struct fault *f)
 {
@@ -50,27 +50,15 @@ static enum err describe(const struct fault *f, const char *action, int argc, ch
     return r == ERR_OK ? buf_append_byte(out, '\n') : r;
 }
 
-static void stamp(char out[static STAMP_BYTES])
-{
-    int64_t ms = clock_wall_ms();
-    time_t s = (time_t)(ms / 1000);
-    struct tm tm;
-    char text[24];
-
-    (void)gmtime_r(&s, &tm);
-    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(out, STAMP_BYTES, "%s.%03dZ", text, (int)(ms % 1000));
-}
-
 /* The path of the error's own log, or "". */
 static void keep(const struct buf *text, const struct buf *more, char *path, size_t size)
 {
     AUTO(buf_clear) struct buf all = BUF_INIT(2 * LOG_TEXT_MAX_BYTES);
-    char when[STAMP_BYTES], dir[STATE_PATH_BYTES];
+    char when[RFC3339_MS_BYTES], dir[STATE_PATH_BYTES];
     struct why why;
 
     path[0] = '\0';
-    stamp(when);
+    rfc3339_write_ms(clock_wall_ms(), when);
     if (!state_log_dir(dir) || dir_make(dir, &why) != ERR_OK)
         return;
     (void)snprintf(path, size, "%s/err%s.log", dir, when);

@@ -1,6 +1,6 @@
 #include "base/hex.h"
+#include "base/rfc3339.h"
 #include "bin/nitroseal/attest.h"
-#include "bin/nitroseal/times.h"
 
 enum { MS_PER_S = 1000 };
 
@@ -45,11 +45,11 @@ static enum err pcr_lines(const struct attest_verified *v, const struct attest_q
 enum err attest_lines_write(const struct attest_verified *v, const struct attest_question *q,
                             struct buf *out)
 {
-    char made[TIMES_BYTES], from[TIMES_BYTES], until[TIMES_BYTES];
+    char made[RFC3339_BYTES], from[RFC3339_BYTES], until[RFC3339_BYTES];
 
-    times_write((int64_t)(v->doc.timestamp_ms / MS_PER_S), made);
-    times_write(v->not_before, from);
-    times_write(v->not_after, until);
+    rfc3339_write((int64_t)(v->doc.timestamp_ms / MS_PER_S), made);
+    rfc3339_write(v->not_before, from);
+    rfc3339_write(v->not_after, until);
     enum err r = buf_append_str(out, "module       ");
     if (r == ERR_OK)
         cli_append_clean(out, v->doc.module_id);
@@ -64,9 +64,9 @@ enum err attest_lines_write(const struct attest_verified *v, const struct attest
 
 static void json_time(struct json_out *w, const char *name, int64_t unix_s)
 {
-    char text[TIMES_BYTES];
+    char text[RFC3339_BYTES];
 
-    times_write(unix_s, text);
+    rfc3339_write(unix_s, text);
     json_out_key(w, name);
     json_out_string(w, span_str(text));
 }

@@ -6,7 +6,7 @@
  */
 #include "bin/nitroseal/gateway.h"
 
-#include "bin/nitroseal/times.h"
+#include "base/rfc3339.h"
 #include "io/log.h"
 #include "io/sys.h"
 
@@ -83,7 +83,7 @@ static void probe(struct gw_enclave *e, uint64_t now_ns)
 static enum err write_credentials(const struct cli_credentials *c, struct buf *out)
 {
     struct json_out w = json_out_init(out);
-    char expiration[TIMES_BYTES];
+    char expiration[RFC3339_BYTES];
 
     json_out_object(&w);
     json_out_key(&w, "access_key_id");
@@ -95,7 +95,7 @@ static enum err write_credentials(const struct cli_credentials *c, struct buf *o
         json_out_string(&w, secret_view(&c->session_token));
     }
     if (c->expires_s) {
-        times_write(c->expires_s, expiration);
+        rfc3339_write(c->expires_s, expiration);
         json_out_key(&w, "expiration");
         json_out_string(&w, span_str(expiration));
     }
@@ -174,14 +174,14 @@ static bool are_same(const struct cli_credentials *a, const struct cli_credentia
 
 static void take_fetched(struct gateway *g, int64_t now_s)
 {
-    char until[TIMES_BYTES] = "";
+    char until[RFC3339_BYTES] = "";
 
     cli_credentials_clear(&g->current);
     g->current = g->fetched;
     g->fetched = (struct cli_credentials){ .access_key_id = BUF_INIT(0) };
     g->generation++;
     if (g->current.expires_s)
-        times_write(g->current.expires_s, until);
+        rfc3339_write(g->current.expires_s, until);
     log_event(LOG_INFO, "credentials fetched", LOG_STR("until", until[0] ? until : "not known"),
               LOG_INT("seconds", g->current.expires_s ? g->current.expires_s - now_s : 0));
 }

@@ -185,10 +185,11 @@ enum nitroseal_status cli_put_credentials(struct nitroseal *ns, const struct cli
 {
     AUTO(texts_clear) struct texts t = { .text = { NULL } };
     const struct proto_credentials view = cli_credentials_view(cred);
-    char expiration[RFC3339_BYTES];
+    char expiration[RFC3339_BYTES] = ""; /* never */
 
     texts_make(&t, &view);
-    rfc3339_write(cred->expires_s, expiration);
+    if (cred->expires_s != 0)
+        rfc3339_write(cred->expires_s, expiration);
     return nitroseal_put_credentials(ns, t.text[0], t.text[1], t.text[2], expiration, timeout_ms,
                                      error);
 }

@@ -1,6 +1,6 @@
 #include "base/json.h"
+#include "base/rfc3339.h"
 #include "bin/nitroseal/local.h"
-#include "bin/nitroseal/times.h"
 #include "io/sys.h"
 
 enum { MS_PER_S = 1000 };
@@ -31,13 +31,13 @@ static const char *state_of(const struct stack_state *s, int i)
 
 static void lines(const char *dir, const struct stack_state *s)
 {
-    char since[TIMES_BYTES];
+    char since[RFC3339_BYTES];
 
     printf("%-14s %8s  %-8s %-20s %7s  %s\n", "PART", "PID", "STATE", "SINCE", "CRASHES", "LOG");
     for (int i = 0; i < N_PARTS; i++) {
         const struct stack_part_status *p = &s->parts[i];
         const char *name = stack_part_name((enum stack_part)i);
-        times_write(p->since_ms / MS_PER_S, since);
+        rfc3339_write(p->since_ms / MS_PER_S, since);
         printf("%-14s %8d  %-8s %-20s %7u  %s/log/%s.log\n", name, runs(s, i) ? p->process.pid : 0,
                state_of(s, i), since, p->crashes, dir, name);
     }
