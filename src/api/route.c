@@ -92,6 +92,7 @@ enum err api_route(const struct http1_head *head, struct api_route *out, struct 
         *fault = (struct api_fault){
             .code = "method_not_allowed",
             .title = "This path has another method",
+            .detail = "the field Allow names it",
             .allow = span_str(endpoints[i].method),
         };
         return ERR_UNSUPPORTED;

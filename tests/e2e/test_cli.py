@@ -117,7 +117,8 @@ def forms(w):
     check(w.run(CLI, "decrypt", "a", "b")[0] == 2, "decrypt with two arguments: usage")
     check(w.run(CLI, "decrypt", "--signature", "b")[0] == 2, "decrypt with one option: usage")
     status, out, err = w.run(CLI, "decrypt", stdin=b"SIGNATURE=x\n")
-    check(status == 6 and "no ENCRYPTED value" in err, "decrypt of something else: 6", err)
+    check(status == 6 and "neither a message of the Encryption SDK nor a seed message (no ENCRYPTED value)" in err,
+          "decrypt of something else: 6", err)
     check(w.run(CLI, "decrypt", w.dir + "/none")[0] == 6, "decrypt of a missing file: 6")
     check(w.run(CLI, "encrypt", stdin=b"\xff\xfe")[0] == 6, "text that is not UTF-8: 6")
 

@@ -214,7 +214,7 @@ def imds(w):
     for status in (400, 403, 404, 405):
         table[("PUT", "/latest/api/token")] = (status, "")
         before = len(e.seen)
-        w.refuses(f"IMDSv2: token answered {status}", env, "IMDSv2 gave no token")
+        w.refuses(f"IMDSv2: token answered {status}", env, "IMDSv2 gave no token", "set AWS_ACCESS_KEY_ID", "nitroseal local up")
         check([s[0] for s in e.seen[before:]] == ["PUT"], "no fall back to version 1", e.seen[before:])
     e.delay = 2
     took = w.refuses("IMDSv2: too slow", env, "IMDSv2")

@@ -240,6 +240,15 @@ def secrets(stack, logs):
     check(not found and "/v1/encrypt" in text and "debug" in text, "the log, at debug: paths and numbers, nothing of what passed", found)
 
 
+def nowhere(stack):
+    log = stack.log_of("nowhere")
+    g = Gateway(stack.v, CIDS[:1], env=stack.app.env(), log=log, unix=stack.path("none/gateway.sock"), settle=False)
+    lib.until(lambda: not g.program.alive(), seconds=30, what="gateway that cannot listen")
+    said = open(log, encoding="utf-8").read()
+    check(f'cannot listen at={stack.path("none/gateway.sock")} why="no such file or folder" see=--listen' in said,
+          "an address that cannot be had is named", said)
+
+
 def main():
     missing = lib.missing_programs([*lib.PARTS, "nitroseal"])
     if missing:
@@ -257,6 +266,7 @@ def main():
     pages(g)
     killed(stack, g, services)
     stopped(stack, g, services)
+    nowhere(stack)
     check(g.stop() == 0, "SIGTERM: status 0")
     rotated(stack, sock)
     secrets(stack, [log, stack.log_of("rotated")])

@@ -160,7 +160,8 @@ def small_ones(stack, c):
 def problems(stack, c):
     check(is_problem(c.ask("GET", "/"), 404, "not_found"), "no such path")
     answer = c.ask("GET", "/v1/encrypt")
-    check(is_problem(answer, 405, "method_not_allowed") and answer[1]["allow"] == "POST", "another method", answer)
+    check(is_problem(answer, 405, "method_not_allowed") and answer[1]["allow"] == "POST" and
+          answer[2]["detail"] == "the field Allow names it", "another method", answer)
     check(is_problem(c.ask("POST", "/v1/encrypt", "a=1", {"Content-Type": "application/x-www-form-urlencoded"}), 415, "unsupported_media_type"), "a form")
     for body, code in (("", "invalid_json"), ("{", "invalid_json"), ("[]", "invalid_json"), ("{}", "missing_member"), ('{"message":1}', "wrong_type"),
                        ('{"message":"x","operation":"decrypt"}', "wrong_type"), (b'{"message":"\xff"}', "invalid_utf8")):

@@ -111,7 +111,7 @@ def plain_calls(state, env, sealed):
                          json.dumps({"KeyId": env["KMS_KEY_ID"], "PolicyName": "default"}))
     check(code == 0 and "kms:RecipientAttestation:PCR0" in out, "GetKeyPolicy", code, err)
     code, out, err = run("local", "kms", "--state", state, "Nope")
-    check(code == 4, "an unknown operation: 4", code, err)
+    check(code == 4 and "kms: UnknownOperationException (KMS request " in err, "an unknown operation: 4", code, err)
 
 
 def side_by_side(first, second, env):
@@ -222,7 +222,9 @@ def faults(top):
     code, out, err = run("local", "up", "--state", top + "/" + "x" * 100)
     check(code == 7 and "too long" in err, "a folder too long for sockets: 7", code, err)
     check(run("local", "up", "--state", "/proc/nope")[0] == 6, "a folder that cannot be made: 6")
-    check(run("local", "down", "--state", top + "/none")[0] == 6, "down where nothing ever was: 6")
+    for what in ("status", "down"):
+        code, out, err = run("local", what, "--state", top + "/none")
+        check(code == 6 and "nitroseal local up starts one" in err, f"{what} where nothing ever was: 6, and what to do", code, err)
     code, out, err = run("local", "up", "--state", top + "/q'uote $x", "--pcr", "0=12")
     check(code == 2 and "--pcr" in err, "a PCR that is none: usage", code, err)
     code, out, err = run("local", "up", "--state", top + "/q'uote $x")

@@ -168,5 +168,12 @@ int cred_from_imds(struct cli_credentials *out, struct cli_fault *f)
     if (awscred_url_parse(url, &place, &why) != ERR_OK)
         return cli_fault_set(f, CLI_SETTINGS, "AWS_EC2_METADATA_SERVICE_ENDPOINT: %s", why.what);
     awscred_talk_imds(&t, &place);
-    return converse(&t, "IMDSv2", out, f);
+    int status = converse(&t, "IMDSv2", out, f);
+    /* The last place in the chain: whoever is on no instance has to hear what comes before it. */
+    if (status == CLI_SETTINGS)
+        cli_append_clean(&f->text,
+                         span_str(_("; give the instance a role, or set AWS_ACCESS_KEY_ID "
+                                    "and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; without "
+                                    "AWS: eval \"$(nitroseal local up)\"")));
+    return status;
 }

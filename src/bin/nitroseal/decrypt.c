@@ -40,7 +40,10 @@ static int from_text(struct input *in, struct buf *text, struct buf *scratch, st
     if (status != CLI_OK)
         return status;
     if (triple_parse(buf_view(text), scratch, out, &why) != ERR_OK)
-        return cli_fault_set(f, CLI_FILE, "%s: %s", in->name, why.what);
+        return cli_fault_set(f, CLI_FILE,
+                             _("%s: neither a message of the Encryption SDK nor a seed message "
+                               "(%s)"),
+                             in->name, why.what);
     return CLI_OK;
 }
 

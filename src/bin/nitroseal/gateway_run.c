@@ -23,10 +23,13 @@ static enum err listen_at(struct gateway *g, unsigned i, const struct listener_o
                      ? listener_adopt(g->loop, NOTIFY_FD_FIRST + (int)i, o, &g->listeners[i], why)
                      : listener_new(g->loop, &g->set->listen[i], o, &g->listeners[i], why);
 
-    if (r != ERR_OK)
-        return r;
     if (!is_given)
         addr_text(&g->set->listen[i], at, ADDR_TEXT_BYTES);
+    if (r != ERR_OK) {
+        log_event(LOG_ERROR, "cannot listen", LOG_STR("at", is_given ? "systemd" : at),
+                  LOG_STR("why", why->what), LOG_STR("see", "--listen"));
+        return r;
+    }
     log_event(LOG_INFO, "listening", LOG_STR("at", is_given ? "systemd" : at),
               LOG_INT("port", is_given ? 0 : listener_port(g->listeners[i])));
     return ERR_OK;
@@ -65,7 +68,6 @@ static void begin_listening(struct gateway *g, uint64_t now_ns)
         notify_send("READY=1");
         return;
     }
-    log_event(LOG_ERROR, "cannot listen", LOG_STR("why", why.what));
     loop_stop(g->loop);
 }
 

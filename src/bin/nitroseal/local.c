@@ -40,7 +40,8 @@ int local_dir(const struct options *o, bool make, char out[static STACK_DIR_MAX 
         return cli_fault_set(f, CLI_FILE, _("cannot make %s: %s"), path, why.what);
     char *real = realpath(path, NULL);
     if (!real)
-        return cli_fault_set(f, CLI_FILE, _("no stack in %s: %s"), path, errno_what(errno));
+        return cli_fault_set(f, CLI_FILE, _("no stack in %s: %s; nitroseal local up starts one"),
+                             path, errno_what(errno));
     size_t len = strlen(real);
     if (len <= STACK_DIR_MAX)
         memcpy(out, real, len + 1);

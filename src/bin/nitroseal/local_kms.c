@@ -48,11 +48,12 @@ static int refused(const struct http_reply *reply, struct cli_fault *f)
 
     if (!message)
         message = json_string_value(json_object_get(j, "Message"));
-    int status = cli_fault_set(f, CLI_REFUSED, "%s: %s (KMS request %.*s)",
+    int status = cli_fault_set(f, CLI_REFUSED, "%s%s%s (KMS request %.*s)",
                                hash   ? hash + 1
                                : type ? type
                                       : "?",
-                               message ? message : "", (int)reply->request_id.len,
+                               message && *message ? ": " : "", message ? message : "",
+                               (int)reply->request_id.len,
                                reply->request_id.ptr ? (const char *)reply->request_id.ptr : "");
     json_decref(j);
     return status;

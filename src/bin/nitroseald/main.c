@@ -59,8 +59,13 @@ static int open_nsm(struct service *s)
 {
     struct why why = { 0 };
 
-    if (nsm_dev_open(s->set->nsm, &s->nsm, &why) != ERR_OK)
-        return fail(EXIT_GENERAL, "NSM not opened", s->set->nsm, &why);
+    if (nsm_dev_open(s->set->nsm, &s->nsm, &why) != ERR_OK) {
+        log_event(LOG_ERROR, "NSM not opened", LOG_STR("name", s->set->nsm),
+                  LOG_STR("why", why.what ? why.what : ""),
+                  LOG_STR("do", "this program runs inside an enclave; elsewhere nitroseal local up "
+                                "starts it with a software NSM"));
+        return EXIT_GENERAL;
+    }
     if (span_starts(span_str(s->set->nsm), "unix:")) {
         /* A software NSM is a process on this machine, whose kernel has entropy of its own. */
         log_event(LOG_INFO, "entropy of the NSM not used", LOG_STR("why", "not a device"));

@@ -104,12 +104,17 @@ static void on_decided(void *arg)
 static enum err read_list(const char *path, struct allowlist *out, struct why *why)
 {
     AUTO(buf_clear) struct buf text = BUF_INIT(ALLOWLIST_MAX_BYTES);
-    enum err r = file_read(path, &text, NULL);
+    struct why why_not = { .what = "" };
+    enum err r = file_read(path, &text, &why_not);
 
     if (r == ERR_LIMIT)
         return why_fail(why, r, "Could not read the file", 0);
-    if (r != ERR_OK)
+    if (r != ERR_OK) {
+        /* AWS's text does not say which file, and scripts know it as it is. */
+        log_event(LOG_ERROR, "allowlist not read", LOG_STR("file", path),
+                  LOG_STR("why", why_not.what), LOG_STR("see", "--config FILE"));
         return why_fail(why, r, "Could not open the file", 0);
+    }
     return allowlist_parse(buf_view(&text), out, why);
 }
 

@@ -50,7 +50,12 @@ denied='Error: "Error at checking the allowlist: The given address and port are 
 refused 1 "$denied" 8000 localhost 444
 refused 1 "$denied" 8000 127.0.0.2 1
 refused 1 "$denied" 8000 localhost 443 8001 127.0.0.2 1
-refused 1 'Error: "Error at checking the allowlist: Could not open the file"' -c "$dir/none" 8000 localhost 443
+out=$("$proxy" -c "$dir/none" 8000 localhost 443 2>&1 >/dev/null)
+[ $? = 1 ] && [ "${out##*
+}" = 'Error: "Error at checking the allowlist: Could not open the file"' ]
+report $? "no allowlist: AWS's text comes last"
+case $out in *" error vsock-proxy allowlist not read file=$dir/none why=\"no such file or folder\" see=\"--config FILE\""*) true ;; *) false ;; esac
+report $? "and before it which file, and what is wrong with it"
 with_list 'allowlist: [' 'Bad yaml format'
 with_list 'list: []' 'No allowlist field'
 with_list 'allowlist:\n- {port: 1}\n' 'No address field'
