@@ -113,19 +113,45 @@ static void arm_timer(struct kms_pool *p)
         loop_timer_disarm(p->timer);
 }
 
-/* Those whose time is over, taken out first: a callback may add new ones. */
+/* Of one flow: those whose time is over go in front of `over`, the others stay in their order. */
+static struct exchange *take_late(struct kms_pool *p, struct kms_flow *f, uint64_t now,
+                                  struct exchange *over)
+{
+    struct exchange *x = f->first;
+
+    f->first = f->last = NULL;
+    while (x) {
+        struct exchange *next = x->next;
+        if (x->deadline_ns <= now) {
+            p->waiting--;
+            x->next = over;
+            over = x;
+        } else {
+            x->next = NULL;
+            if (f->first)
+                f->last->next = x;
+            else
+                f->first = x;
+            f->last = x;
+        }
+        x = next;
+    }
+    return over;
+}
+
+/* All that are late are taken out first: a callback may add new ones. */
 static void end_late(struct kms_pool *p, uint64_t now)
 {
     struct exchange *over = NULL;
+    struct kms_flow *f = p->round;
 
-    for (unsigned n = p->waiting; n > 0; n--) { /* once around: order within a flow stays */
-        struct exchange *x = dequeue(p);
-        if (x->deadline_ns > now) {
-            enqueue(p, x, false);
-            continue;
-        }
-        x->next = over;
-        over = x;
+    p->round = NULL;
+    while (f) {
+        struct kms_flow *next = f->next;
+        over = take_late(p, f, now, over);
+        if (f->first)
+            join_round(p, f);
+        f = next;
     }
     while (over) {
         struct exchange *x = over;

@@ -358,6 +358,33 @@ static void deadlines(void **state)
     world_close(&w);
 }
 
+/* A greedy client's third call ends in the middle of those that wait: at its own time, and the order
+ * of the others stays. */
+static void ends_late_ones_in_their_place(void **state)
+{
+    (void)state;
+    struct world w = { .deeds = { SILENT, ANSWER } };
+    struct kms_flow greedy = { 0 }, modest = { 0 };
+    const unsigned want[8] = { 3, 0, 6, 1, 7, 2, 4, 5 };
+
+    world_open(&w, 1, 8, 1000);
+    for (unsigned i = 0; i < 8; i++) {
+        w.calls[i].flow = i < 6 ? &greedy : &modest;
+        assert_int_equal(call(&w, i, i == 0 ? 400 : i == 3 ? 40 : 9000), ERR_OK);
+    }
+    w.wanted = 1;
+    loop_run(w.loop);
+    assert_int_equal(kms_pool_waiting(w.pool), 6);
+    w.wanted = 8;
+    loop_run(w.loop);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(w.order[i], want[i]);
+        assert_int_equal(w.result[i], i == 0 || i == 3 ? ERR_TIMEOUT : ERR_OK);
+    }
+    assert_int_equal(kms_pool_waiting(w.pool), 0);
+    world_close(&w);
+}
+
 static void nobody_listens(void **state)
 {
     (void)state;
@@ -452,6 +479,7 @@ int main(void)
         cmocka_unit_test(clients_take_turns),
         cmocka_unit_test(opens_at_most_its_limit),
         cmocka_unit_test(deadlines),
+        cmocka_unit_test(ends_late_ones_in_their_place),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(begins_again_without_any),
         cmocka_unit_test(cannot_begin_in_time),
