@@ -329,7 +329,7 @@ void conn_finish(struct conn *c)
 
 void conn_leave(struct conn *c, uint64_t write_ms)
 {
-    uint64_t ms = c->eof_told ? write_ms : CONN_LEAVE_MS;
+    uint64_t ms = c->eof_told || write_ms > CONN_LEAVE_MS ? write_ms : CONN_LEAVE_MS;
 
     if (c->closing || c->leaving)
         return;

@@ -231,5 +231,7 @@ void conn_flush(struct conn *c)
     if (conn_unsent(c) > 0 || (c->tls && !c->notify_sent))
         return;
     c->finished = true;
+    if (c->leaving && !c->eof_told)
+        conn_set_deadline(c, clock_mono_ns() + CONN_LEAVE_MS * NS_PER_MS);
     (void)shutdown(c->fd, SHUT_WR); /* fails only if the peer is gone, which reading tells */
 }

@@ -352,6 +352,36 @@ static void leaving_takes_only_so_long(void **state)
     close(fd);
 }
 
+/* A long answer to a peer that keeps its side open has its own time, and only then begins that of
+ * waiting for the peer. */
+static void leaving_with_much_unsent(void **state)
+{
+    struct peer p;
+    (void)state;
+    struct addr to = listen_kind("unix", IN_MAX, 4);
+    peer_connect(&p, &to, NULL, 4096);
+    p.hold = true;
+    UNTIL(bench.n_peers == 1);
+    struct peer *q = &bench.peers[0];
+    peer_send(q, pattern(4 * MEGABYTE));
+    uint64_t before = clock_mono_ns();
+    conn_leave(q->c, 60000);
+    assert_true(q->c->deadline_ns >= before + 60000 * NS_PER_MS);
+    UNTIL(conn_in(p.c)->len == 4096);
+    for (unsigned i = 0; i < 20; i++)
+        bench_tick();
+    assert_true(q->c->deadline_ns >= before + 60000 * NS_PER_MS);
+    conn_set_in_max(p.c, 4 * MEGABYTE + 1); /* and one to see its end */
+    UNTIL(p.eofs == 1);
+    assert_int_equal(conn_in(p.c)->len, 4 * MEGABYTE);
+    assert_in_range(q->c->deadline_ns, before + CONN_LEAVE_MS * NS_PER_MS,
+                    clock_mono_ns() + CONN_LEAVE_MS * NS_PER_MS);
+    conn_finish(p.c);
+    UNTIL(p.closes && q->closes);
+    assert_int_equal(q->r, ERR_OK);
+    peer_done(&p);
+}
+
 /* Nothing more will come, so that only what is queued takes time. */
 static void leaving_a_peer_that_has_ended_and_does_not_read(void **state)
 {
@@ -485,6 +515,7 @@ int main(void)
         ON_BENCH(leaving_lets_the_peer_read_why),
         ON_BENCH(leaving_drops_so_much_and_no_more),
         ON_BENCH(leaving_takes_only_so_long),
+        ON_BENCH(leaving_with_much_unsent),
         ON_BENCH(leaving_a_peer_that_has_ended_and_does_not_read),
         ON_BENCH(close_in_each_callback),
         ON_BENCH(closing_is_told_from_the_loop),
