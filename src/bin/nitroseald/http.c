@@ -64,15 +64,16 @@ void http_call_over(struct client *cl)
     call_is_over(cl, cl->call->keep_alive && !cl->s->is_stopping);
 }
 
-/* Head, and body if it is small enough to be copied behind it. */
+/* Head of an answer whose body has so many bytes, and what of it is to be copied behind it. */
 static enum err write_answer(struct buf *head, unsigned status, const struct http1_header *headers,
-                             size_t n, struct span id, struct span connection, struct buf *body)
+                             size_t n, struct span id, struct span connection, size_t body_bytes,
+                             struct span body)
 {
     struct http1_header all[HEADERS_OUT_MAX + 3];
     AUTO(buf_clear) struct buf length = BUF_INIT(32);
     size_t k = 0;
 
-    if (buf_append_uint(&length, body->len) != ERR_OK)
+    if (buf_append_uint(&length, body_bytes) != ERR_OK)
         return ERR_NOMEM;
     for (; k < n && k < HEADERS_OUT_MAX; k++)
         all[k] = headers[k];
@@ -82,8 +83,7 @@ static enum err write_answer(struct buf *head, unsigned status, const struct htt
         all[k++] = (struct http1_header){ SPAN_LIT("connection"), connection };
     if (status != 204)
         all[k++] = (struct http1_header){ SPAN_LIT("content-length"), buf_view(&length) };
-    return http1_response_write(head, status, all, k,
-                                body->len <= SMALL_MAX ? buf_view(body) : SPAN_EMPTY);
+    return http1_response_write(head, status, all, k, body);
 }
 
 void http_answer(struct client *cl, unsigned status, const struct http1_header *headers, size_t n,
@@ -91,16 +91,19 @@ void http_answer(struct client *cl, unsigned status, const struct http1_header *
 {
     AUTO(buf_clear) struct buf head = BUF_INIT(HEAD_MAX + SMALL_MAX);
     bool keep = cl->call && cl->call->keep_alive && !cl->s->is_stopping;
+    bool has_body = !cl->call || !cl->call->is_head;
+    bool is_small = has_body && body->len <= SMALL_MAX;
 
     if (!cl->conn) {
         end_call(cl);
         return;
     }
     enum err r =
-        write_answer(&head, status, headers, n, id, keep ? SPAN_EMPTY : SPAN_LIT("close"), body);
+        write_answer(&head, status, headers, n, id, keep ? SPAN_EMPTY : SPAN_LIT("close"),
+                     body->len, is_small ? buf_view(body) : SPAN_EMPTY);
     if (r == ERR_OK)
         r = conn_send(cl->conn, &head);
-    if (r == ERR_OK && body->len > SMALL_MAX)
+    if (r == ERR_OK && has_body && !is_small)
         r = conn_send(cl->conn, body);
     if (r == ERR_OK) {
         call_is_over(cl, keep);
@@ -273,6 +276,7 @@ static void begin_call(struct client *cl, const struct http1_head *head, size_t 
     call->route = route;
     call->fault = fault;
     call->keep_alive = head->keep_alive;
+    call->is_head = span_is(head->method, "HEAD");
     call->born_ns = clock_mono_ns();
     if (needs_place && head->framing != HTTP1_NO_BODY && !is_worth_sending(cl, head))
         call->fault = refusal_busy;

@@ -150,6 +150,7 @@ struct http_call {
     struct api_route route;
     struct api_fault fault; /* code NULL: none; found in the head, told when the body is here */
     bool keep_alive, is_chunked;
+    bool is_head; /* what it is answered has no body */
     size_t head_bytes; /* still in conn_in(); 0 once consumed (chunked) */
     size_t body_bytes; /* of Content-Length */
     struct http1_body reader;
