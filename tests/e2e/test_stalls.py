@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Clients that hold the service up: they do not read, leave midway, keep an answer for long, ask for HEAD; and a service that is told to
 stop while KMS does not answer. Each phase has its end, what is held is counted, and the log tells how a message ended. TAP."""
-import os, socket
+import os, select, socket, time
 
 import lib
 from lib import check
-from messages import hold
+from messages import ENC, hold, metrics
 
 BINARY, PIECE = "application/octet-stream", 65536
 HEALTH = b"GET /healthz HTTP/1.1\r\n\r\n"
@@ -16,6 +16,12 @@ def connect(stack, cid):
     s.settimeout(20)
     s.connect(os.path.join(stack.v, f"{cid}.vsock_{lib.PORT}"))
     return s
+
+
+def is_open(s):
+    poll = select.poll()
+    poll.register(s, select.POLLRDHUP)
+    return not poll.poll(0)
 
 
 def head(stack):
@@ -30,10 +36,41 @@ def head(stack):
             check(first.startswith(b"HTTP/1.1 40") and second.startswith(b"HTTP/1.1 200 OK"), f"HEAD {path.decode()}: a head, and nothing before the next answer", out)
 
 
+def stream(stack, cid, pieces):
+    """A message that is being encrypted and of which nothing is read."""
+    s = connect(stack, cid)
+    s.sendall(b"POST " + ENC.encode() + b" HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(pieces):
+        s.sendall(b"%x\r\n" % PIECE + b"x" * PIECE + b"\r\n")
+        time.sleep(0.02)  # until it is taken
+    return s
+
+
+def message_lines(program):
+    return [x for x in program.text().splitlines() if " message id=" in x]
+
+
+def left_midway(stack, service):
+    """A line in the log for each message, also of a client that takes what there is and leaves."""
+    before = len(message_lines(service))
+    s = stream(stack, 50, 2)
+    s.recv(100)
+    s.close()  # with bytes unread: a reset
+    check(lib.until(lambda: len(message_lines(service)) == before + 1, seconds=10), "a client that resets its stream: a line in the log", message_lines(service))
+    line = message_lines(service)[-1]
+    check("op=message-encrypt result=client_gone" in line and stack.arn in line and "bytes_in=131072" in line, "it says so", line)
+    got = metrics(stack, 50).get('nitroseal_requests_total{operation="message-encrypt",result="client_gone"}')
+    check(got == 1, "and it is counted", got)
+
+
 if lib.missing_programs():
     check(False, "programs of the local stack: " + " ".join(lib.missing_programs()))
     lib.plan()
 the_stack = lib.Stack(log_level="debug").start()
 hold(the_stack)
 head(the_stack)
+short = the_stack.start_service(cid=50, name="service-short", options=["--write-timeout", "1500", "--read-timeout", "1500", "--idle-timeout", "2000"])
+hold(the_stack, 50)
+left_midway(the_stack, short)
+short.stop()
 lib.plan()

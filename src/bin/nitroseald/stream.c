@@ -18,6 +18,8 @@ void stream_free(struct stream *st)
 {
     if (!st)
         return;
+    if (st->m) /* it ended before its end, and a part of it may have been seen all the same */
+        stream_note_end(st, st->cl->conn ? "stopping" : "client_gone", NULL);
     st->cl->s->running--;
     st->cl->s->streams--;
     message_free(st->m);
@@ -88,10 +90,16 @@ static void keep_key(struct stream *st)
 static void take_result(struct stream *st)
 {
     struct client *cl = st->cl;
+    enum err r = ERR_OK;
 
     keep_key(st);
-    if (cl->conn && st->result == ERR_OK && stream_send_piece(st) != ERR_OK)
+    if (cl->conn && st->result == ERR_OK)
+        r = stream_send_piece(st);
+    if (r != ERR_OK) {
+        if (r != ERR_IO) /* else it is gone */
+            stream_note_end(st, "busy", "no memory to answer with");
         conn_close(cl->conn);
+    }
     buf_clear(&st->out);
 }
 

@@ -82,8 +82,11 @@ enum err stream_send_piece(struct stream *st)
     return conn_send(st->cl->conn, &st->out);
 }
 
-void stream_note_end(const struct stream *st, const char *code, const char *detail)
+void stream_note_end(struct stream *st, const char *code, const char *detail)
 {
+    if (st->is_noted)
+        return;
+    st->is_noted = true;
     struct message_facts f = message_facts(st->m);
     const char *op = api_endpoint_name(st->cl->call->route.endpoint);
     uint64_t ns = clock_mono_ns() - st->born_ns;
@@ -129,7 +132,7 @@ void stream_finish(struct stream *st)
     if (r == ERR_OK)
         r = conn_send(cl->conn, &end);
     buf_clear(&end);
-    stream_note_end(st, r == ERR_OK ? "ok" : "busy", NULL);
+    stream_note_end(st, r == ERR_OK ? "ok" : r == ERR_IO ? "client_gone" : "busy", NULL);
     if (r != ERR_OK)
         cl->call->keep_alive = false;
     http_call_over(cl);

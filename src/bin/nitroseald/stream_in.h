@@ -32,7 +32,7 @@ struct stream {
     bool input_is_over; /* nothing follows the last part */
     struct buf out;
     enum err result;
-    bool is_working, has_key_task, has_answered;
+    bool is_working, has_key_task, has_answered, is_noted;
     struct enclave_key_ticket ticket; /* of a key that may be kept once it has proved itself */
     struct secret proving;
     struct buf proving_blob;
@@ -49,7 +49,8 @@ MUST_USE enum err stream_send_piece(struct stream *st);
 void stream_finish(struct stream *st);
 /* A problem document, or an answer that stays unfinished. Ends the call. */
 void stream_fail(struct stream *st, const struct proto_error *e);
-/* The audit line: who opened what under which key, and how it ended. */
-void stream_note_end(const struct stream *st, const char *code, const char *detail);
+/* The audit line: who opened what under which key, and how it ended. One for each message: what
+ * comes after the first is its consequence. */
+void stream_note_end(struct stream *st, const char *code, const char *detail);
 
 #endif
