@@ -24,6 +24,18 @@ def is_open(s):
     return not poll.poll(0)
 
 
+def rest(s):
+    """All that still comes."""
+    s.settimeout(20)
+    out = bytearray()
+    try:
+        while piece := s.recv(1 << 20):
+            out += piece
+    except ConnectionResetError:
+        pass
+    return bytes(out)
+
+
 def head(stack):
     """The answer to HEAD has no body, which would be taken for the next answer."""
     with connect(stack, lib.CID) as s:
@@ -63,6 +75,52 @@ def left_midway(stack, service):
     check(got == 1, "and it is counted", got)
 
 
+def write_timeout(stack, service):
+    """Once it is held back, nothing that a client sends moves the end of its time."""
+    before = len(message_lines(service))
+    s = stream(stack, 50, 22)
+    start = time.monotonic()
+    s.sendall(b"%x\r\n" % PIECE)
+    while is_open(s) and time.monotonic() - start < 6:
+        try:
+            s.send(b"x")
+        except OSError:
+            break
+        time.sleep(0.2)
+    took = time.monotonic() - start
+    check(took < 4, f"a byte now and then does not keep what is not read: {took:.1f} s", took)
+    s.close()
+    lines = message_lines(service)[before:]
+    check(len(lines) == 1 and "result=write_timeout" in lines[0], "one line, with the reason", lines)
+
+
+def held_back_then_done(stack, service):
+    """It was held back, reads a part, and the message ends: what it has not read still has its time."""
+    s, got = stream(stack, 50, 22), 0
+    while got < 500000:
+        got += len(s.recv(PIECE))
+    s.sendall(b"0\r\n\r\n")
+    start = time.monotonic()
+    while is_open(s) and time.monotonic() - start < 8:
+        time.sleep(0.1)
+    took = time.monotonic() - start
+    check(took < 5, f"a message that was held back, and whose end nobody reads: {took:.1f} s", took)
+    s.close()
+
+
+def held_back_then_waiting(stack, service):
+    """The same, but its end does not come: that is a read timeout, and it is told."""
+    s, got = stream(stack, 50, 22), 0
+    while got < 500000:
+        got += len(s.recv(PIECE))
+    s.sendall(b"1\r\nx\r\n")
+    time.sleep(2.5)
+    out = rest(s)
+    check(b'nitroseal-error="read_timeout"' in out[-100:], "a message that was held back and does not go on: told why", out[-100:])
+    check("result=read_timeout" in message_lines(service)[-1], "and in the log", message_lines(service)[-1])
+    s.close()
+
+
 if lib.missing_programs():
     check(False, "programs of the local stack: " + " ".join(lib.missing_programs()))
     lib.plan()
@@ -72,5 +130,8 @@ head(the_stack)
 short = the_stack.start_service(cid=50, name="service-short", options=["--write-timeout", "1500", "--read-timeout", "1500", "--idle-timeout", "2000"])
 hold(the_stack, 50)
 left_midway(the_stack, short)
+write_timeout(the_stack, short)
+held_back_then_done(the_stack, short)
+held_back_then_waiting(the_stack, short)
 short.stop()
 lib.plan()

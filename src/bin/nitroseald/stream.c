@@ -283,10 +283,20 @@ static bool next_piece(struct stream *st)
     return false;
 }
 
+/* From the first time on: what it sends meanwhile gives it no more of it. */
 static void hold_back(struct client *cl)
 {
+    if (cl->is_blocked)
+        return;
     cl->is_blocked = true;
     client_set_deadline(cl, clock_mono_ns() + cl->s->set->write_ms * NS_PER_MS);
+}
+
+/* It has read enough again. True: a piece was done already. */
+static bool work_on(struct stream *st)
+{
+    st->cl->is_blocked = false;
+    return st->at < st->n_parts ? submit(st) : next_piece(st);
 }
 
 /* What comes next. True: it is done, and something may follow at once. */
@@ -307,7 +317,7 @@ static bool go_on(struct client *cl)
     else if (conn_unsent(cl->conn) >= UNSENT_MAX)
         hold_back(cl);
     else
-        return st->at < st->n_parts ? submit(st) : next_piece(st);
+        return work_on(st);
     return false;
 }
 
