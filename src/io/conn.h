@@ -64,9 +64,9 @@ void conn_finish(struct conn *c);
 /* Its owner has sent the last it has to say and asks for no more: finish, but read and drop what
  * still comes, up to CONN_LEAVE_MAX_BYTES. A peer that is refused may be sending still, and would
  * not see why if we closed on it: on Unix sockets unread bytes turn a close into a reset. What is
- * queued may take `write_ms`, and at least CONN_LEAVE_MS where the peer has not ended its side; when
- * it is out, the peer has CONN_LEAVE_MS to do so.
- * `data` is told no more; `closed` follows, ERR_TIMEOUT if the peer did not end it in time. */
+ * queued may take `write_ms`, and at least CONN_LEAVE_MS where the peer has not ended its side;
+ * when it is out, the peer has CONN_LEAVE_MS to do so. `data` is told no more; `closed` follows,
+ * ERR_TIMEOUT if the peer did not end it in time. */
 enum { CONN_LEAVE_MS = 5000, CONN_LEAVE_MAX_BYTES = 1 << 26 };
 void conn_leave(struct conn *c, uint64_t write_ms);
 /* Drop it now; `closed` follows from the loop. Idempotent. */

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Clients that hold the service up: they do not read, leave midway, keep an answer for long, ask for HEAD; and a service that is told to
 stop while KMS does not answer. Each phase has its end, what is held is counted, and the log tells how a message ended. TAP."""
-import os, select, socket, time
+import json, os, re, select, signal, socket, time
 
 import lib
 from lib import check
@@ -121,6 +121,37 @@ def held_back_then_waiting(stack, service):
     s.close()
 
 
+def slow_reader(stack):
+    """Connection: close, and more than five seconds to read the answer."""
+    body = os.urandom(8 << 20)
+    s = connect(stack, lib.CID)
+    s.sendall(b"POST /v1/encrypt HTTP/1.1\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (BINARY.encode(), len(body)) + body)
+    time.sleep(6.5)
+    out = rest(s)
+    at = out.find(b"\r\n\r\n") + 4
+    check(len(out) - at == len(body) + 28, "a long answer to who keeps its side open and reads late: whole", len(out), out[:300])
+    s.close()
+
+
+def stopping(stack):
+    """KMS does not answer: the service ends in its time, as it should, with requests that pause between two tries."""
+    p = stack.start_service(cid=52, name="service-stopping", options=["--kms-try", "3000", "--kms-deadline", "600000"])
+    hold(stack, 52)
+    stack.kms_program.signal(signal.SIGSTOP)
+    text = json.dumps({"message": "x"}).encode()
+    waiting = [connect(stack, 52) for _ in range(3)]
+    waiting[0].sendall(b"POST /v1/encrypt HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+    items = json.dumps({"items": [{"operation": "encrypt", "message": "x"}] * 5}).encode()
+    waiting[1].sendall(b"POST /v1/batch HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(items) + items)
+    waiting[2].sendall(b"POST " + ENC.encode() + b" HTTP/1.1\r\nContent-Length: 1\r\n\r\nx")
+    lib.until(lambda: metrics(stack, 52)['nitroseal_kms_retries_total'] or re.search("broken.*timeout", p.text()), what="a try that failed")
+    status = p.stop(30)
+    stack.kms_program.signal(signal.SIGCONT)
+    check(status == 0, "SIGTERM, and KMS does not answer: the service ends with status 0", status, p.text()[-1000:])
+    for s in waiting:
+        s.close()
+
+
 if lib.missing_programs():
     check(False, "programs of the local stack: " + " ".join(lib.missing_programs()))
     lib.plan()
@@ -134,4 +165,6 @@ write_timeout(the_stack, short)
 held_back_then_done(the_stack, short)
 held_back_then_waiting(the_stack, short)
 short.stop()
+slow_reader(the_stack)
+stopping(the_stack)
 lib.plan()

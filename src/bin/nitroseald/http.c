@@ -98,9 +98,8 @@ void http_answer(struct client *cl, unsigned status, const struct http1_header *
         end_call(cl);
         return;
     }
-    enum err r =
-        write_answer(&head, status, headers, n, id, keep ? SPAN_EMPTY : SPAN_LIT("close"),
-                     body->len, is_small ? buf_view(body) : SPAN_EMPTY);
+    enum err r = write_answer(&head, status, headers, n, id, keep ? SPAN_EMPTY : SPAN_LIT("close"),
+                              body->len, is_small ? buf_view(body) : SPAN_EMPTY);
     if (r == ERR_OK)
         r = conn_send(cl->conn, &head);
     if (r == ERR_OK && has_body && !is_small)

@@ -137,6 +137,8 @@ void service_clear(struct service *s)
     /* Finishes what runs, so that no worker touches a client that is gone. */
     work_pool_free(s->work);
     kms_pool_free(s->kms);
+    while (s->tasks) /* whose calls to KMS will not come back */
+        task_free(s->tasks);
     while (s->clients) {
         struct client *cl = s->clients;
         if (cl->conn) {

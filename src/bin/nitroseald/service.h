@@ -44,6 +44,7 @@ struct service {
     int64_t logged_drift_s;
 
     struct client *clients;                 /* all */
+    struct task *tasks;                     /* all */
     struct task *awaiting, **awaiting_last; /* a document */
     unsigned running;                       /* tasks and streams */
     unsigned streams;
@@ -91,6 +92,7 @@ struct client {
 
 struct task {
     struct client *owner;
+    struct task *next, **link;
     void (*answered)(struct task *t, const struct enclave_action *a);
     size_t index; /* the owner's: which item of a batch */
     struct task *next_awaiting;
@@ -150,7 +152,7 @@ struct http_call {
     struct api_route route;
     struct api_fault fault; /* code NULL: none; found in the head, told when the body is here */
     bool keep_alive, is_chunked;
-    bool is_head; /* what it is answered has no body */
+    bool is_head;      /* what it is answered has no body */
     size_t head_bytes; /* still in conn_in(); 0 once consumed (chunked) */
     size_t body_bytes; /* of Content-Length */
     struct http1_body reader;

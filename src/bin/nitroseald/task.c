@@ -18,6 +18,11 @@ enum err task_new(struct client *owner,
     t->owner = owner;
     t->answered = answered;
     t->born_ns = clock_mono_ns();
+    t->next = owner->s->tasks;
+    t->link = &owner->s->tasks;
+    if (t->next)
+        t->next->link = &t->next;
+    owner->s->tasks = t;
     owner->tasks++;
     owner->s->running++;
     *out = t;
@@ -26,6 +31,9 @@ enum err task_new(struct client *owner,
 
 void task_free(struct task *t)
 {
+    *t->link = t->next;
+    if (t->next)
+        t->next->link = t->link;
     t->owner->tasks--;
     t->owner->s->running--;
     enclave_request_free(t->rq);

@@ -358,8 +358,8 @@ static void deadlines(void **state)
     world_close(&w);
 }
 
-/* A greedy client's third call ends in the middle of those that wait: at its own time, and the order
- * of the others stays. */
+/* A greedy client's third call ends in the middle of those that wait: at its own time, and the
+ * order of the others stays. */
 static void ends_late_ones_in_their_place(void **state)
 {
     (void)state;
