@@ -168,16 +168,21 @@ enum err acceptor_new(struct loop *l, const struct addr *at, acceptor_fn *fn, vo
                       struct acceptor **out, struct why *why)
 {
     AUTO(fd_close) int fd = -1;
+    struct acceptor ours = { .at = *at };
 
     enum err r = addr_listen(at, BACKLOG, &fd, why);
     if (r != ERR_OK)
         return r;
+    remember_file(&ours);
     r = make(l, fd, fn, arg, out);
-    if (r != ERR_OK)
+    if (r != ERR_OK) {
+        remove_file(&ours);
         return why_fail(why, r, "cannot watch the listening socket", 0);
+    }
     fd = -1;
     (*out)->at = *at;
-    remember_file(*out);
+    (*out)->file = ours.file;
+    (*out)->has_file = ours.has_file;
     return ERR_OK;
 }
 

@@ -7,6 +7,16 @@
 
 enum { IN_MAX = 4096 };
 
+static unsigned fail_at; /* this one of the next calls of calloc; 0: none */
+
+void *__real_calloc(size_t n, size_t bytes);
+void *__wrap_calloc(size_t n, size_t bytes);
+
+void *__wrap_calloc(size_t n, size_t bytes)
+{
+    return fail_at && --fail_at == 0 ? NULL : __real_calloc(n, bytes);
+}
+
 static void listener_at_its_limit(void **state)
 {
     struct peer p[4];
@@ -117,6 +127,25 @@ static void listen_twice(void **state)
     assert_null(second);
 }
 
+/* Without memory for one there is none, and no file that says otherwise. */
+static void out_of_memory(void **state)
+{
+    struct addr at = unix_addr("s");
+    const struct listener_options o = { .max = 1 };
+    enum err r = ERR_NOMEM;
+    unsigned n = 0;
+    (void)state;
+    while (r != ERR_OK && n < 100) {
+        struct why why = { 0 };
+        fail_at = ++n;
+        r = listener_new(bench.loop, &at, &o, &bench.listener, &why);
+        fail_at = 0;
+        assert_int_equal(access(bench_path("s"), F_OK), r == ERR_OK ? 0 : -1);
+        assert_true(r == ERR_OK || why.what);
+    }
+    assert_in_range(n, 3, 99); /* listener and acceptor, at least */
+}
+
 /* Without descriptors the listener waits, and nobody who waits in the backlog is lost. */
 static void out_of_descriptors(void **state)
 {
@@ -152,6 +181,7 @@ int main(void)
         ON_BENCH(listener_freed_before_its_conns),
         ON_BENCH(listener_removes_only_its_own),
         ON_BENCH(listen_twice),
+        ON_BENCH(out_of_memory),
         ON_BENCH(out_of_descriptors),
     };
     signal(SIGPIPE, SIG_IGN);
