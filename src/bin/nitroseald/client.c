@@ -183,6 +183,7 @@ static struct client *client_new(struct service *s, struct conn *c, enum client_
     if (s->clients)
         s->clients->link = &cl->next;
     s->clients = cl;
+    service_client_came(s);
     conn_set_arg(c, &client_events, cl);
     client_set_deadline(cl, clock_mono_ns() + ms * NS_PER_MS);
     return cl;

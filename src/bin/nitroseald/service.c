@@ -9,6 +9,7 @@ enum {
     DRIFT_STEP_S = 5,     /* of a change worth a line */
     TRIM_FROM_BYTES = 256 * 1024,
     TRIM_AFTER_MS = 1000, /* the last of them */
+    CROWD_MIN = 64,       /* connections whose memory, small as it is for each, goes back, too */
     TRIM_NEVER_BYTES = 1 << 30,
 };
 
@@ -52,14 +53,22 @@ void service_tune_memory(void)
 
 static void on_trim(void *arg)
 {
-    (void)arg;
+    struct service *s = arg;
+
+    s->is_trim_due = false;
     (void)malloc_trim(0);
+}
+
+static void trim_in_time(struct service *s)
+{
+    s->is_trim_due = true;
+    loop_timer_arm(s->trim, clock_mono_ns() + TRIM_AFTER_MS * NS_PER_MS);
 }
 
 void service_served(struct service *s, size_t bytes)
 {
     if (bytes >= TRIM_FROM_BYTES)
-        loop_timer_arm(s->trim, clock_mono_ns() + TRIM_AFTER_MS * NS_PER_MS);
+        trim_in_time(s);
 }
 
 void service_forget_in_time(struct service *s)
@@ -105,8 +114,21 @@ enum err service_start(struct service *s, struct why *why)
     return listener_new(s->loop, &s->set->listen, &o, &s->listener, why);
 }
 
+void service_client_came(struct service *s)
+{
+    s->n_clients++;
+    if (s->crowd < s->n_clients)
+        s->crowd = s->n_clients;
+}
+
 void service_client_gone(struct service *s)
 {
+    s->n_clients--;
+    if (s->crowd >= CROWD_MIN && s->n_clients <= s->crowd / 2) {
+        s->crowd = s->n_clients;
+        if (!s->is_trim_due) /* where they come and go all the time it is never put off */
+            trim_in_time(s);
+    }
     if (s->is_stopping && !s->clients)
         loop_stop(s->loop);
 }

@@ -53,7 +53,9 @@ struct service {
     struct loop_timer *renew;  /* the next document */
     struct loop_timer *forget; /* kept data keys */
     struct loop_timer *stop_timer;
-    struct loop_timer *trim; /* armed by a large request */
+    struct loop_timer *trim;   /* armed by a large request, or when a crowd leaves */
+    unsigned n_clients, crowd; /* now, and the most since half of them left */
+    bool is_trim_due;
     struct rsa_key *new_key; /* made by a worker */
     enum err new_key_result;
     uint64_t key_born_ns;
@@ -119,7 +121,8 @@ MUST_USE enum err service_start(struct service *s, struct why *why);
 void service_stop(struct service *s);
 /* After the loop ended. */
 void service_clear(struct service *s);
-/* A client went away. */
+/* A client is there; it went away. */
+void service_client_came(struct service *s);
 void service_client_gone(struct service *s);
 /* A request of this size was served: its memory goes back to the system when it gets quiet. */
 void service_served(struct service *s, size_t bytes);
