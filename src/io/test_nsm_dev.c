@@ -23,7 +23,7 @@ static bool serve_one(int fd, uint8_t *packet)
     if (n <= 0 || packet[0] == 'g')
         return false;
     if (packet[0] == 's')
-        usleep(60000);
+        usleep(1000000); /* whatever else the machine does */
     if (packet[0] == 'm' || packet[0] == 'M')
         n = RESPONSE_MAX + (packet[0] == 'M');
     return send(fd, packet, (size_t)n, MSG_NOSIGNAL) == n;

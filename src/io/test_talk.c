@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -166,12 +167,16 @@ static void limits(void **state)
                      ERR_TIMEOUT); /* poll passes over it */
 }
 
+static sem_t taken, enough;
+
 static void *hold(void *arg)
 {
     struct talk_turn *turn = arg;
 
     assert_int_equal(talk_turn_take(turn, clock_mono_ns() + 20 * NS_PER_S), ERR_OK);
-    usleep(200000);
+    sem_post(&taken);
+    sem_wait(&enough);
+    usleep(150000); /* meanwhile the other one waits */
     talk_turn_leave(turn);
     return NULL;
 }
@@ -189,13 +194,17 @@ static void turns(void **state)
     assert_int_equal(talk_turn_take(&turn, 0),
                      ERR_TIMEOUT); /* nor is it taken by having been tried */
     talk_turn_leave(&turn);
+    assert_true(sem_init(&taken, 0, 0) == 0 && sem_init(&enough, 0, 0) == 0);
     assert_int_equal(pthread_create(&other, NULL, hold, &turn), 0);
-    usleep(50000);
+    assert_int_equal(sem_wait(&taken), 0);
     assert_int_equal(talk_turn_take(&turn, clock_mono_ns() + 20 * NS_PER_MS), ERR_TIMEOUT);
+    sem_post(&enough);
     assert_int_equal(talk_turn_take(&turn, clock_mono_ns() + 20 * NS_PER_S), ERR_OK);
     talk_turn_leave(&turn);
     pthread_join(other, NULL);
     talk_turn_clear(&turn);
+    sem_destroy(&taken);
+    sem_destroy(&enough);
 }
 
 /* Each of three descriptors by itself, after interruptions; and none in time. */
