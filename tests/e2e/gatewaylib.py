@@ -7,10 +7,18 @@ import lib
 SANITIZED = {"ASAN_OPTIONS": ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1", "thread_local_quarantine_size_kb=64"]))}
 
 
+_given = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that nobody has, nor will be given here again."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 class Gateway:
@@ -22,7 +30,7 @@ class Gateway:
         self.program = lib.Program("nitroseal", ["gateway", *listen, *options],
                                    env={"NITROSEAL_VSOCK": "unix:" + v, "NITROSEAL_LOG": "debug", **SANITIZED, **(env or {})}, log=log)
         if settle:
-            lib.until(lambda: not self.program.alive() or self.listens(), seconds=30, what="gateway")
+            lib.until(lambda: not self.program.alive() or self.listens(), what="gateway")
             if not self.program.alive():
                 raise RuntimeError("the gateway left: " + self.program.text())
 
@@ -79,8 +87,8 @@ class Gateway:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.program.pid}/fd"))
 
-    def stop(self):
-        return self.program.stop()
+    def stop(self, seconds=15):
+        return self.program.stop(seconds)
 
 
 class Client(http.client.HTTPConnection):
@@ -142,6 +150,9 @@ class Played(threading.Thread):
             self.connections += 1
             w = Wire(c)
             self.wires.append(w)
+            if s is not self.sock:  # it died meanwhile
+                w.cut()
+                continue
             threading.Thread(target=self.connection, args=(w,), daemon=True).start()
 
     def connection(self, w):

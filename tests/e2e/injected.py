@@ -73,14 +73,15 @@ def descriptors(pid):
 
 
 def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as f:
+    """Of its first thread, the one with the loop: another may be making a key."""
+    with open(f"/proc/{pid}/task/{pid}/stat") as f:
         fields = f.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def settle(question, seconds=10):
+def settle(question, seconds=30):
     """Until the question says yes, as late as that; its last answer."""
     end = time.monotonic() + seconds
-    while not question() and time.monotonic() < end:
+    while not (answer := question()) and time.monotonic() < end:
         time.sleep(0.05)
-    return question()
+    return answer

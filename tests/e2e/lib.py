@@ -115,7 +115,9 @@ def run(name, *argv, env=None, stdin="", timeout=120):
     return p.returncode, p.stdout.decode(), p.stderr.decode()  # line ends as they are
 
 
-def until(question, seconds=15, what=None):
+def until(question, seconds=60, what=None):
+    """The last answer to the question, which is asked until it says yes. The limit is for what never comes: a busy machine may
+    take long."""
     end = time.monotonic() + seconds
     while not (answer := question()):
         if time.monotonic() > end:
@@ -202,7 +204,7 @@ class Kms:
     def call(self, who, operation, **params):
         body = json.dumps(params).encode()
         host = f"127.0.0.1:{self.port}"  # not localhost: a bare container has no /etc/hosts
-        c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=15, context=ssl.create_default_context(cafile=self.ca))
+        c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=ssl.create_default_context(cafile=self.ca))
         try:
             c.request("POST", "/", body, sign(who, host, "TrentService." + operation, body, region=self.region))
             r = c.getresponse()
@@ -376,7 +378,7 @@ class Stack:
         p = Program(self.service_program, ["--cid", cid, *self.service_options, *options],
                     env={**self.settings(nsm), **self.service_env}, log=self.log_of(name))
         where = os.path.join(self.v, f"{cid}.vsock_{PORT}")
-        until(lambda: not p.alive() or self.answers(where), seconds=30, what="nitroseald")
+        until(lambda: not p.alive() or self.answers(where), what="nitroseald")
         if not p.alive():
             raise RuntimeError("nitroseald left: " + p.text())
         if name == "service":

@@ -97,18 +97,24 @@ def held(pid):
     return {"rss_kib": int(status["VmRSS"].split()[0]), "threads": int(status["Threads"]), "fds": len(os.listdir(f"/proc/{pid}/fd"))}
 
 
-def at_rest(pid, like=None):
-    """What it holds once connections to KMS have been closed and memory given back; not before it has as few descriptors
-    and threads as `like`, or some seconds are over. A thread that makes the next key comes and goes: the fewest count."""
+def at_rest(pid, limits=None):
+    """What it holds once connections to KMS have been closed and memory given back. A thread that makes the next key and a
+    connection to the NSM come and go: the fewest of two seconds count. With `limits` (names as in held()): not before it is
+    within them, or half a minute is over; what leaked stays for longer."""
     time.sleep(2)
-    if like:
-        lib.until(lambda: all(held(pid)[k] <= like[k] for k in ("fds", "threads")), seconds=8)
-        return held(pid)
-    fewest = held(pid)["threads"]
+    now = held(pid)
+    if limits:
+        def is_within():
+            nonlocal now
+            now = held(pid)
+            return all(now[k] <= most for k, most in limits.items())
+
+        lib.until(is_within, seconds=30)
+        return now
     for _ in range(20):
         time.sleep(0.1)
-        fewest = min(fewest, held(pid)["threads"])
-    return held(pid) | {"threads": fewest}
+        now = {k: n if k == "rss_kib" else min(n, now[k]) for k, n in held(pid).items()}
+    return now
 
 
 class Faults:

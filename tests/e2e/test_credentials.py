@@ -160,7 +160,7 @@ def containers(w):
     w.refuses("a relative URI without its slash", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "@example.com/x"}, "slash")
     e.delay = 3
     took = w.refuses("container endpoint: too slow", {full: e.url("/open")}, "container endpoint")
-    check(7 < took < 15, "three times two seconds and the pauses", took)
+    check(7 < took < 60, "three times two seconds and the pauses", took)
 
 
 def container_tls(w):
@@ -218,7 +218,7 @@ def imds(w):
         check([s[0] for s in e.seen[before:]] == ["PUT"], "no fall back to version 1", e.seen[before:])
     e.delay = 2
     took = w.refuses("IMDSv2: too slow", env, "IMDSv2")
-    check(1.5 < took < 8, "two times one second", took)
+    check(1.5 < took < 30, "two times one second", took)
     w.refuses("IMDSv2: nobody there", {**env, "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"}, "IMDSv2", "refused")
     before = len(e.seen)
     w.refuses("IMDSv2 switched off is not asked", {**env, "AWS_EC2_METADATA_DISABLED": "TRUE"}, "no AWS credentials")

@@ -126,7 +126,7 @@ def framing_of_answers():
 # --- bodies that take their time -----------------------------------------------------------------------------------
 
 def flow():
-    told = {}
+    told, go_on = {"sent": 0}, threading.Event()
 
     def serve(w):
         if w.path == "/expect":
@@ -159,9 +159,9 @@ def flow():
                 part = b"s" * min(n, 1 << 20)
                 w.send(part)
                 n -= len(part)
-                told["sent"] = told.get("sent", 0) + len(part)
+                told["sent"] += len(part)
         elif w.path == "/slow-sink":
-            time.sleep(1)
+            go_on.wait(60)
             told["slow"] = len(w.read_body())
             w.answer(200, b"slow")
         elif w.path == "/cut-request":
@@ -240,7 +240,8 @@ def flow():
         except socket.timeout:
             pass
         check(sent < 16 << 20, "an enclave that does not read holds the client back", sent)
-        s.settimeout(20)
+        go_on.set()
+        s.settimeout(60)
         s.sendall(b"z" * ((16 << 20) - sent))
         check(b"slow" in s.recv(1000) and told["slow"] == 16 << 20, "nothing of it is lost")
     out = g.raw(b"POST /cut-request HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf", half_close=True)
@@ -264,7 +265,7 @@ def retries():
         w.answer(200, b"%d" % len(body))
 
     v, (e,) = world(serve)
-    g = Gateway(v, [16], NONE)
+    g = Gateway(v, [16], ["--no-credentials", "--health-interval", "60000"])  # none while the service is away for a moment
     c = g.client()
     c.ask("POST", "/v1/x", b"a")
     kill["next"] = True
@@ -375,7 +376,7 @@ def load_is_shared():
             with lock:
                 running[cid] += 1
                 most[cid] = max(most[cid], running[cid])
-            gate.wait(20)
+            gate.wait(100)
             with lock:
                 running[cid] -= 1
             w.answer(200, b"%d" % cid)
@@ -384,7 +385,8 @@ def load_is_shared():
     v, es = world(n=2)
     for i, e in enumerate(es):
         e.serve = slow(16 + i)
-    g = Gateway(v, [16, 17], [*NONE, "--max-running", "3", "--max-waiting", "2", "--wait-timeout", "700"])
+    limits = [*NONE, "--max-running", "3", "--max-waiting", "2"]
+    g = Gateway(v, [16, 17], [*limits, "--wait-timeout", "60000"])
     answers = []
 
     def one():
@@ -401,18 +403,25 @@ def load_is_shared():
     lib.until(lambda: g.metric("nitroseal_gateway_waiting") == 2, what="two wait")
     answer = g.ask("POST", "/v1/x", b"a")
     check(code_of(answer) == (503, "busy") and "wait" in answer[2]["detail"] and answer[1]["retry-after"] == "1", "past the queue: refused at once", answer)
-    t = time.monotonic()
-    for x in late:
-        x.join()
-    check(sum(code_of(a) == (503, "busy") for a in answers) == 2 and time.monotonic() - t < 2, "those that waited in vain are refused, too", answers)
-    more = [threading.Thread(target=one) for _ in range(2)]
-    for t in more:
-        t.start()
-    lib.until(lambda: g.metric("nitroseal_gateway_waiting") == 2, what="two wait")
     gate.set()
-    for t in threads + more:
+    for t in threads + late:
         t.join()
-    check(sum(a[0] == 200 for a in answers) == 8 and most == {16: 3, 17: 3}, "the others are served, never more than three at one", most)
+    check(len(answers) == 8 and all(a[0] == 200 for a in answers) and most == {16: 3, 17: 3}, "the others are served, never more than three at one", most)
+    check(g.stop() == 0, "it leaves")
+
+    gate.clear()
+    answers.clear()
+    g = Gateway(v, [16, 17], [*limits, "--wait-timeout", "700"])
+    threads = [threading.Thread(target=one) for _ in range(6)]
+    for t in threads:
+        t.start()
+    lib.until(lambda: running == {16: 3, 17: 3}, what="six requests at work")
+    t = time.monotonic()
+    vain = [g.ask("POST", "/v1/x", b"a") for _ in range(2)]
+    check(all(code_of(a) == (503, "busy") for a in vain) and 1.4 <= time.monotonic() - t < 9, "those that wait in vain are refused, too", vain)
+    gate.set()
+    for t in threads:
+        t.join()
     check(g.stop() == 0, "it leaves")
 
 
@@ -424,7 +433,7 @@ def limits():
                           "--answer-timeout", "700"])
     t = time.monotonic()
     out = g.raw(b"POST /v1/x HTTP/1.1\r\nHo")
-    check(out.startswith(b"HTTP/1.1 408") and b"connection: close" in out and time.monotonic() - t < 3, "half a head: 408", out)
+    check(out.startswith(b"HTTP/1.1 408") and b"connection: close" in out and time.monotonic() - t < 9, "half a head: 408", out)
     out = g.raw(b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
     check(out.startswith(b"HTTP/1.1 408"), "half a body: 408", out)
     e.die()
@@ -435,19 +444,22 @@ def limits():
     lib.until(lambda: g.metric("nitroseal_gateway_enclave_up") == 1, what="it is up")
     t = time.monotonic()
     out = g.raw(b"")
-    check(out == b"" and 0.5 < time.monotonic() - t < 4, "nothing: closed when idle for too long", out)
+    check(out == b"" and 0.5 < time.monotonic() - t < 15, "nothing: closed when idle for too long", out)
     with g.connect() as s:  # a head that drips has one limit for all of it
-        t = time.monotonic()
+        t = time.monotonic()  # (10 s are usual)
         s.settimeout(0.02)
         got = b""
-        for byte in b"GET /v1/x HTTP/1.1\r\nHost: " + b"a" * 400:
-            s.sendall(bytes([byte]))
+        for byte in b"GET /v1/x HTTP/1.1\r\nHost: " + b"a" * 2000:
+            try:
+                s.sendall(bytes([byte]))
+            except OSError:
+                pass  # it has ended; what it said is still there
             try:
                 got = s.recv(1000)
                 break
             except socket.timeout:
                 pass
-        check(got.startswith(b"HTTP/1.1 408") and time.monotonic() - t < 4, "a head that drips is not waited for", got)
+        check(got.startswith(b"HTTP/1.1 408") and time.monotonic() - t < 9, "a head that drips is not waited for", got)
     out = g.raw(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 16384 + b"\r\n\r\n")
     check(out.startswith(b"HTTP/1.1 431"), "a head past 16 KiB: 431", out[:100])
     head = b"GET /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: %s\r\n\r\n"
@@ -464,16 +476,21 @@ def limits():
     e.serve = endless
     s = g.connect()
     s.sendall(b"GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n")
-    check(lib.until(lambda: g.metric("nitroseal_gateway_in_flight") == 0, seconds=8), "a client that never reads is given up")
+    check(lib.until(lambda: g.metric("nitroseal_gateway_in_flight") == 0), "a client that never reads is given up")
     s.close()
+    check(g.stop() == 0, "it leaves")
     e.serve = echo
-    lib.until(lambda: g.metric("nitroseal_gateway_connections") == 1, what="others are gone")
-    held = [g.connect() for _ in range(64)]
-    time.sleep(0.2)
+    g = Gateway(v, [16], [*NONE, "--max-connections", "64"])
+    c = g.client()  # one of them all the time
+    connections = lambda: float(c.ask("GET", "/metrics")[2].split(b"\nnitroseal_gateway_connections ")[1].split()[0])
+    lib.until(lambda: connections() == 1, what="others are gone")
+    held = [g.connect() for _ in range(63)]
+    check(lib.until(lambda: connections() == 64), "as many connections as there may be")
     out = g.raw(b"")
     check(out.startswith(b"HTTP/1.1 503") and b'"busy"' in out, "a connection too many: told so", out)
     for s in held:
         s.close()
+    c.close()
     check(lib.until(lambda: g.listens() and g.ask("GET", "/v1/x")[0] == 200), "then there is room again")
     check(g.metric("nitroseal_gateway_connections_refused_total") >= 1, "counted")
     check(g.stop() == 0, "it leaves")
@@ -569,13 +586,13 @@ print(json.dumps({{"Version": 1, "AccessKeyId": f"AKIDROTATED{{n}}", "SecretAcce
           and first["expiration"].endswith("Z"), "given before the first request is taken", first)
     check(code_of(g.ask("PUT", "/v1/credentials", first)) == (403, "credentials_refused") and len([c for c in e.credentials if c == first]) == 1,
           "a client cannot give others")
-    check(lib.until(lambda: len({c["access_key_id"] for c in e.credentials}) >= 3, seconds=12), "replaced before they end, again and again", e.credentials)
+    check(lib.until(lambda: len({c["access_key_id"] for c in e.credentials}) >= 3), "replaced before they end, again and again", e.credentials)
     open(fail, "w").close()
-    check(lib.until(lambda: g.metric("nitroseal_gateway_credential_fetches_total", result="failed") >= 2, seconds=12), "fetches that fail are counted, and tried again")
+    check(lib.until(lambda: g.metric("nitroseal_gateway_credential_fetches_total", result="failed") >= 2), "fetches that fail are counted, and tried again")
     check("no credentials" in g.program.text() and "exit status 1" in g.program.text(), "and told in the log")
     os.unlink(fail)
     n = len(e.credentials)
-    check(lib.until(lambda: len(e.credentials) > n, seconds=12), "until they work")
+    check(lib.until(lambda: len(e.credentials) > n), "until they work")
     e.die()
     lib.until(lambda: g.metric("nitroseal_gateway_enclave_up", enclave="16:5000") == 0, what="it is gone")
     check(g.metric("nitroseal_gateway_credentials_age_seconds") == 0, "one that is gone has none")
@@ -583,11 +600,11 @@ print(json.dumps({{"Version": 1, "AccessKeyId": f"AKIDROTATED{{n}}", "SecretAcce
     e.open()
     check(lib.until(lambda: g.ask("GET", "/v1/x")[0] == 200) and len(e.credentials) > n, "one that comes back has them before its first request")
     e.refuse_credentials = True
-    check(lib.until(lambda: g.metric("nitroseal_gateway_credential_pushes_total", result="failed") >= 2, seconds=15), "one that takes none: counted, tried again")
+    check(lib.until(lambda: g.metric("nitroseal_gateway_credential_pushes_total", result="failed") >= 2), "one that takes none: counted, tried again")
     e.refuse_credentials = False
     n = len(e.credentials)
     g.program.signal(1)
-    check(lib.until(lambda: len(e.credentials) > n, seconds=15), "SIGHUP fetches")
+    check(lib.until(lambda: len(e.credentials) > n), "SIGHUP fetches")
     check(g.stop() == 0, "it leaves")
     text = g.program.text()
     check("AKIDROTATED" not in text and "very/secret" not in text and "token-" not in text, "nothing of them in the log")
@@ -618,7 +635,7 @@ def systemd():
     folder = os.path.dirname(v)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, socket.socket(socket.AF_UNIX) as listening:
         notify.bind(folder + "/notify")
-        notify.settimeout(15)
+        notify.settimeout(60)
         listening.bind(folder + "/given")
         listening.listen(8)
         # bash puts the socket at 3 and its own pid, which the program keeps, into LISTEN_PID.
@@ -630,24 +647,24 @@ def systemd():
             check(notify.recv(100) == b"READY=1", "READY=1 once requests are taken")
             check(not os.path.exists("/run/nitroseal/gateway.sock"), "systemd's socket in place of the default")
             with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(10)
+                s.settimeout(60)
                 s.connect(folder + "/given")
                 s.sendall(b"GET /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                 check(read_all(s).startswith(b"HTTP/1.1 200"), "it serves there")
             p.terminate()
-            check(notify.recv(100) == b"STOPPING=1" and p.wait(15) == 0, "STOPPING=1, and the end")
+            check(notify.recv(100) == b"STOPPING=1" and p.wait(60) == 0, "STOPPING=1, and the end")
         finally:
             p.kill()
             p.wait()
 
 
 def graceful():
-    started = threading.Event()
+    started, go_on = threading.Event(), threading.Event()
 
     def serve(w):
         body = w.read_body()
         started.set()
-        time.sleep(1)
+        go_on.wait(60)
         w.answer(200, body)
 
     v, (e,) = world(serve)
@@ -657,26 +674,26 @@ def graceful():
     idle, answers = g.connect(), []
     t = threading.Thread(target=lambda: answers.append(g.ask("POST", "/v1/x", b"last")))
     t.start()
-    started.wait(10)
+    started.wait(60)
     g.program.signal(15)
-    time.sleep(0.3)
-    check(not g.listens() and not os.path.exists(sock), "no new connections after SIGTERM")
+    check(lib.until(lambda: not g.listens() and not os.path.exists(sock)), "no new connections after SIGTERM")
     check(idle.recv(10) == b"", "idle ones are closed")
+    check(not answers and g.program.alive(), "what runs is waited for")
+    go_on.set()
     t.join()
     check(answers and answers[0][2] == b"last" and answers[0][1]["connection"] == "close", "what runs is answered", answers)
-    check(g.program.p.wait(10) == 0, "then it leaves")
+    check(g.program.p.wait(30) == 0, "then it leaves")
 
     def never(w):
         started.set()
-        time.sleep(30)
+        time.sleep(100)
     e.serve = never
     started.clear()
     g = Gateway(v, [16], [*NONE, "--stop-timeout", "500"])
     t = threading.Thread(target=lambda: g.raw(b"GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n"), daemon=True)
     t.start()
-    started.wait(10)
-    begin = time.monotonic()
-    check(g.stop() == 0 and time.monotonic() - begin < 3, "what does not end is not waited for longer than --stop-timeout")
+    started.wait(60)
+    check(g.stop(14) == 0, "what does not end is not waited for longer than --stop-timeout")
 
 
 def main():

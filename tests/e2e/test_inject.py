@@ -16,9 +16,11 @@ HOW = os.environ.get("NITROSEAL_INJECT_TEST", "")
 LONG, SHORT = HOW == "long", HOW == "short"
 DEADLINE_MS, TRY_MS = 600, 250
 OLD_S, ROTATE_S = 1.2, 30  # past the age of a document and of an idle connection; of a key
+BLOCKS = 40                # of memory, more or less, at rest
 AHEAD_MAX_S = 240          # of the service's clock: KMS takes a signature of up to 300 s ahead
 TEXT = "nothing of it may come back changed: \u00e4\u20ac\U0001f512 " * 3
 ERROR_EXITS = {1, 5, 7}
+TOO_LATE = {"kms_timeout", "kms_unreachable", "nsm_timeout"}  # where all parts share few cores, little time is too little
 
 
 class World:
@@ -132,10 +134,17 @@ class World:
         opened = self.api.open_all()
         after = self.quiet(may_renew=False)
         held = injected.settle(lambda: injected_api.holds_nothing(self.stack))
+
+        def comes_back():  # keys and documents are made at any time, for a moment; what leaked stays
+            nonlocal after
+            after = injected.descriptors(self.stack.service.pid), self.block.head("live")
+            return after[0] == before[0] and (SHORT or after[1] <= before[1] + BLOCKS)
+
+        injected.settle(comes_back)
         check(held, f"{name}: nothing runs, waits or is held", {k: v for k, v in messages.metrics(self.stack).items() if "bucket" not in k})
         check(after[0] == before[0], f"{name}: no descriptor is left", before[0], after[0])
         if not SHORT:  # blocks are counted where everything is linked statically
-            check(after[1] <= before[1] + 40, f"{name}: no memory is left", f"{before[1]} blocks before, {after[1]} after")
+            check(after[1] <= before[1] + BLOCKS, f"{name}: no memory is left", f"{before[1]} blocks before, {after[1]} after")
         check(not self.wrong, f"{name}: every answer is right or a clear error", *self.wrong[:3])
         print(f"# {name}: {self.block.fired()} faults so far; not served: {self.refusals}; {opened} opened again")
         self.refusals.clear()
@@ -257,9 +266,13 @@ def does_not_spin(w):
         used, calls = injected.cpu_seconds(pid) - cpu, w.block.field("accept", "fired") - fired
         w.block.calm()
         check(used < 0.25 and 0 < calls < 1000, f"accept gives {code} for a second: no spinning", f"{used} s of CPU, {calls} calls")
+        request = json.dumps(seed.encrypt_request(w.stack.app.seed(), TEXT)).encode()
+        for s in waiting:  # all of them before any answer: the time to send it has begun
+            seed.send(s, request)
         for s in waiting:
-            answer = json.loads(seed.exchange(s, json.dumps(seed.encrypt_request(w.stack.app.seed(), TEXT)).encode()))
-            if answer.get("plaintext") != TEXT:
+            answer = json.loads(seed.receive(s))
+            s.close()
+            if answer.get("plaintext") != TEXT and answer.get("error_code") not in TOO_LATE:
                 w.wrong.append(answer)
         check(not w.wrong, f"accept gives {code} for a second: who waited is served then", *w.wrong[:2])
         w.wrong.clear()
@@ -295,7 +308,10 @@ def clock_steps(w):
                       f"clock, {name}, {s} s: a clear error at least", answer)
                 w.alive(name)
             else:
-                check(w.serves(), f"clock, {name}, {s} s: it serves", w.refusals, *w.wrong[:2])
+                known = dict(w.refusals)
+                serves = injected.settle(w.serves)
+                refusals = {code for code, n in w.refusals.items() if n > known.get(code, 0)}
+                check(serves and refusals <= TOO_LATE, f"clock, {name}, {s} s: it serves", refusals, *w.wrong[:2])
         w.verdict(f"clock, {name}", before)
     w.renew()
     w.block.head("wall_s", -365 * 24 * hour)  # no certificate of KMS is good then; in TLS the system's time counts

@@ -159,8 +159,8 @@ for _ in range(5):
     time.sleep(0.4)
     server.program.kill()
     server.start()
-lib.until(lambda: glob.glob(log + ".0*"), seconds=60, what="rotation")
-lib.until(lambda: os.path.getsize(log) > 5000)
+lib.until(lambda: glob.glob(log + ".0*"), seconds=300, what="rotation")
+lib.until(lambda: os.path.exists(log) and os.path.getsize(log) > 5000)  # it is not there between two names
 stop.set()
 for w in workers:
     w.join(30)

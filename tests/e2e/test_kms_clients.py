@@ -566,17 +566,23 @@ def the_program(c):
 
 def others_go_on(c):
     """While RSA keys are made, others are answered."""
-    slow = threading.Thread(target=lambda: [stack.kms.call(stack.admin, "CreateKey", KeySpec="RSA_4096", KeyUsage="SIGN_VERIFY")
-                                            for _ in range(3)])
-    times = []
+    made_s, times = [], []
+
+    def make():
+        for _ in range(3):
+            begin = time.monotonic()
+            stack.kms.call(stack.admin, "CreateKey", KeySpec="RSA_4096", KeyUsage="SIGN_VERIFY")
+            made_s.append(time.monotonic() - begin)
+
+    slow = threading.Thread(target=make)
     slow.start()
     while slow.is_alive():
         begin = time.monotonic()
         c.call("ListKeys", Limit=1)
         times.append(time.monotonic() - begin)
     slow.join()
-    check(len(times) > 3 and max(times) < 1, f"{c.name}: others are answered while RSA keys are made",
-          f"{len(times)} answers, the slowest took {max(times):.3f} s")
+    check(len(times) > 3 and len(made_s) == 3 and max(times) < max(2, max(made_s) / 2), f"{c.name}: others are answered while RSA keys are made",
+          f"{len(times)} answers, the slowest took {max(times):.3f} s, a key {max(made_s):.3f} s")
 
 
 def documented():

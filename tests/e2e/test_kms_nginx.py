@@ -4,6 +4,7 @@ Signatures hold because the Host that the client signed arrives as it was. TAP."
 import base64, http.client, json, os, shutil, signal, socket, ssl, subprocess, time
 
 import kmslib, lib
+from gatewaylib import free_port
 from lib import check
 
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
@@ -21,14 +22,6 @@ behind = kmslib.Server(folder, [admin], options=["--plain-http"], state="plain",
 whole = kmslib.Server(folder, [admin], state="whole", log="whole.log").start()
 subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
                 "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", path("nginx.key"), "-out", path("nginx.pem")], check=True, capture_output=True)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 tls_port, stream_port = free_port(), free_port()
 for name in ("body", "proxy", "logs"):
     os.makedirs(path("nginx", name))

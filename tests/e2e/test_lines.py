@@ -73,7 +73,7 @@ def streaming():
         p.stdin.flush()
         check("encrypted" in json.loads(p.stdout.readline()), f"line {i + 1} is answered before the next is written")
     p.stdin.close()
-    check(p.wait(20) == 0, "it ends with its input")
+    check(p.wait(60) == 0, "it ends with its input")
     p = subprocess.Popen([os.path.join(lib.BIN, "nitroseal"), "encrypt", "--lines"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                          env={**lib.CLEAN, **ENV})
 
@@ -91,7 +91,7 @@ def streaming():
         rss = next(int(l.split()[1]) for l in f if l.startswith("VmRSS"))
     check(rss < 64 * 1024, "60 MB of input and a reader that does not read: bounded memory", rss)
     p.stdout.close()
-    check(p.wait(20) == 6 and b"cannot write" in p.stderr.read(), "a reader that leaves ends it")
+    check(p.wait(60) == 6 and b"cannot write" in p.stderr.read(), "a reader that leaves ends it")
 
 
 class Issuer:
@@ -194,7 +194,7 @@ class LongRun(threading.Thread):
         except OSError:
             pass  # its status says why
         self.status = p.wait(60)
-        reader.join(10)
+        reader.join(30)
         self.err = p.stderr.read().decode()
 
     def judge(self):
@@ -206,15 +206,15 @@ class LongRun(threading.Thread):
 
 def never_again():
     """Runs beside them; what it saw."""
-    i = Issuer(2, lambda n: (403, b"never again") if n > 1 else None)
+    i = Issuer(5, lambda n: (403, b"never again") if n > 1 else None)
     env = {**lib.CLEAN, **without_credentials(), "AWS_CONTAINER_CREDENTIALS_FULL_URI": i.url + "/creds"}
     p = subprocess.Popen([os.path.join(lib.BIN, "nitroseal"), "encrypt", "--lines", "--timeout", "3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, env=env)
     p.stdin.write(b"early\n")
     p.stdin.flush()
     first = json.loads(p.stdout.readline())
-    time.sleep(2.2)
-    out, err = p.communicate(b"late\n", timeout=30)
+    time.sleep(5.2)
+    out, err = p.communicate(b"late\n", timeout=60)
     late = json.loads(out)
     check("encrypted" in first and late["line"] == 2 and late["exit_status"] == 7 and "container endpoint" in late["error"],
           "an endpoint that never gives any more: after --timeout the line says so", first, late, err)

@@ -46,7 +46,7 @@ def alive(pid):
         return False
 
 
-def until(question, seconds=10):
+def until(question, seconds=60):
     end = time.monotonic() + seconds
     while not (answer := question()) and time.monotonic() < end:
         time.sleep(0.02)

@@ -40,11 +40,19 @@ def connect(folder, cid, port, timeout=30):
 def exchange(sock, payload):
     """Bytes out, shut down, bytes in until the end."""
     with sock:
-        sock.sendall(payload)
-        sock.shutdown(socket.SHUT_WR)
-        parts = []
-        while part := sock.recv(1 << 16):
-            parts.append(part)
+        send(sock, payload)
+        return receive(sock)
+
+
+def send(sock, payload):
+    sock.sendall(payload)
+    sock.shutdown(socket.SHUT_WR)
+
+
+def receive(sock):
+    parts = []
+    while part := sock.recv(1 << 16):
+        parts.append(part)
     return b"".join(parts)
 
 
