@@ -4,7 +4,7 @@ import json, os
 
 import guest, handmade_eif, lib
 
-LINE = handmade_eif.AWS_CMDLINE + " quiet"
+LINE = handmade_eif.TEST_CMDLINE + " quiet"
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
 PROGRAMS = ["nitroseal", "kms-client", "nitroseald", "nitroseal-init", "nitroseal-kms", "nitro-local", "vsock-proxy"]
 

@@ -67,7 +67,7 @@ class Guest:
         sock = os.path.join(self.dir, "vu")
         self.device = lib.Program("nitro-local", ["vsock", "--socket", sock, "--vsock", "unix:" + vsock, "--enclave-cid", cid],
                                   log=os.path.join(self.dir, "device.log"))
-        lib.until(lambda: os.path.exists(sock) or not self.device.alive(), what="nitro-local vsock")
+        lib.until(lambda: lib.listens(sock) or not self.device.alive(), what="nitro-local vsock")
         if not self.device.alive():
             raise RuntimeError("nitro-local vsock left: " + self.device.text())
         folders = [x for d in FIRMWARE if os.path.isdir(d) for x in ("-L", d)]

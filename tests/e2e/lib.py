@@ -128,6 +128,12 @@ def until(question, seconds=60, what=None):
     return answer
 
 
+def listens(path):
+    """Is somebody listening at this Unix socket? Its file is there a moment before, and to connect would be an event."""
+    with open("/proc/net/unix") as f:
+        return any(line.rstrip("\n").endswith(" " + path) and int(line.split()[3], 16) & 0x10000 for line in f)
+
+
 def private_folder(prefix="ns-"):
     """Removed at the end of a test that went well, named otherwise."""
     folder = tempfile.mkdtemp(prefix=prefix)

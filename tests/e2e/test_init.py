@@ -27,7 +27,7 @@ NO_CONSOLE = "console=hvc0"  # which is not there
 
 def image(conf=None, module=None, cmdline="", console="console=ttyS0", **tops):
     """(file, its PCRs); without `cmd` the image has none."""
-    line = handmade_eif.AWS_CMDLINE.replace("console=ttyS0", console) + " quiet" + cmdline
+    line = handmade_eif.TEST_CMDLINE.replace("console=ttyS0", console) + " quiet" + cmdline
     if console == NO_CONSOLE:  # then only QEMU's own end tells, and with reboot=k some kernels take minutes
         line = line.replace("reboot=k", "reboot=t")
     ramdisks = [handmade_eif.bootstrap(init, conf, module), handmade_eif.application({"bin/probe": probe}, **tops)]

@@ -491,7 +491,7 @@ for key in (stack.arn, stack.arn[-36:]):
 
 sock = stack.path("warm.sock")
 helper = lib.Program(TOOL, ["serve", "--socket", sock], env=PLACE, log=stack.log_of("helper"))
-lib.until(lambda: os.path.exists(sock) or not helper.alive(), what="serve")
+lib.until(lambda: lib.listens(sock) or not helper.alive(), what="serve")
 WARM = {"KMSTOOL_SOCKET": sock}
 check(os.stat(sock).st_mode & 0o777 == 0o600, "the helper's socket is its owner's")
 

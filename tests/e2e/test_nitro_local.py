@@ -25,7 +25,7 @@ class Image:
     def __init__(self, name, words):
         self.path = os.path.join(DIR, name)
         with open(AGENT, "rb") as agent, open(KERNEL, "rb") as kernel:
-            parts = kernel.read(), f"{handmade_eif.AWS_CMDLINE} {words}", [handmade_eif.bootstrap(agent.read())]
+            parts = kernel.read(), f"{handmade_eif.TEST_CMDLINE} {words}", [handmade_eif.bootstrap(agent.read())]
         self.metadata = dict(handmade_eif.METADATA, ImageName="agent", ImageVersion="7", CustomMetadata={"owner": "tests"})
         with open(self.path, "wb") as f:
             f.write(handmade_eif.eif(*parts, self.metadata))

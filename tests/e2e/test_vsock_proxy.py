@@ -3,7 +3,7 @@
 connections at once without leaks, drain, systemd's protocol. Loopback and Unix sockets only."""
 import asyncio, os, re, resource, shutil, signal, socket, struct, subprocess, tempfile, threading, time
 
-from lib import BIN, CLEAN, Program, check, plan, run, until
+from lib import BIN, CLEAN, Program, check, listens, plan, run, until
 
 MANY, QUICK, PIECE = 2000, 10000, 40_000
 DIR = tempfile.mkdtemp(prefix="nst.")
@@ -115,7 +115,7 @@ class Proxy:
         words = [str(w) for i, (host, port) in enumerate(targets) for w in (8000 + i, host, port)]
         self.program = Program("vsock-proxy", ["--vsock", "unix:" + self.dir, "--config", self.list, "--log-level", level,
                                                *options, *words], env=env, log=os.path.join(self.dir, "log"))
-        until(lambda: not self.program.alive() or os.path.exists(self.path(len(targets) - 1)), what="vsock-proxy")
+        until(lambda: not self.program.alive() or listens(self.path(len(targets) - 1)), what="vsock-proxy")
 
     def path(self, i=0):
         return os.path.join(self.dir, f"3.vsock_{8000 + i}")
