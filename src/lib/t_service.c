@@ -1,15 +1,28 @@
 #include "lib/t_service.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 20000 };
+enum {
+    TIMEOUT_MS = 20000,
+    REQUEST_MAX_BYTES = 64 << 20,
+};
 
-struct t_service t_service;
+static struct {
+    int listener;
+    char path[64], address[80];
+    pthread_t thread;
+    int stop[2];
+    pthread_mutex_t lock; /* for what follows */
+    struct t_turn turns[T_REQUESTS_MAX];
+    unsigned n_turns, n_done, n_connections;
+    struct buf requests[T_REQUESTS_MAX];
+} t_service;
 
 static bool wait_in(int fd)
 {
@@ -24,8 +37,6 @@ static bool read_request(int fd, struct buf *out)
 {
     static char piece[65536];
     size_t want = SIZE_MAX;
-
-    buf_reset(out); /* of one that was not finished */
 
     while (out->len < want) {
         if (!wait_in(fd))
@@ -47,27 +58,49 @@ static bool read_request(int fd, struct buf *out)
     return true;
 }
 
+/* False: the script is over. */
+static bool next_turn(struct t_turn *t)
+{
+    pthread_mutex_lock(&t_service.lock);
+    bool is_there = t_service.n_done < t_service.n_turns;
+    if (is_there)
+        *t = t_service.turns[t_service.n_done];
+    pthread_mutex_unlock(&t_service.lock);
+    return is_there;
+}
+
+static void turn_done(struct buf *request)
+{
+    pthread_mutex_lock(&t_service.lock);
+    struct buf *kept = &t_service.requests[t_service.n_done++];
+    buf_clear(kept);
+    *kept = *request;
+    *request = BUF_INIT(0);
+    pthread_mutex_unlock(&t_service.lock);
+}
+
 /* False: this connection is over. */
 static bool play(int fd)
 {
-    const struct t_turn *t = &t_service.turns[t_service.n_done];
+    AUTO(buf_clear) struct buf request = BUF_INIT(REQUEST_MAX_BYTES);
+    struct t_turn t;
+    char first;
 
-    if (t_service.n_done == t_service.n_turns)
-        return wait_in(fd) && false;
-    if (!t->unread && !read_request(fd, &t_service.requests[t_service.n_done]))
+    if (!wait_in(fd) || recv(fd, &first, 1, MSG_PEEK) != 1 || !next_turn(&t) ||
+        (!t.unread && !read_request(fd, &request)))
         return false;
-    __atomic_add_fetch(&t_service.n_done, 1, __ATOMIC_SEQ_CST);
-    if (t->silent) {
+    turn_done(&request);
+    if (t.silent) {
         (void)wait_in(t_service.stop[0]);
         return false;
     }
-    (void)!send(fd, t->answer, strlen(t->answer), MSG_NOSIGNAL);
-    if (t->unread) { /* nothing is taken, so that the client cannot have sent it all; it leaves */
+    (void)!send(fd, t.answer, strlen(t.answer), MSG_NOSIGNAL);
+    if (t.unread) { /* nothing is taken, so that the client cannot have sent it all; it leaves */
         struct pollfd p[] = { { .fd = fd }, { .fd = t_service.stop[0] } };
         (void)shutdown(fd, SHUT_WR);
         (void)poll(p, 2, TIMEOUT_MS);
     }
-    return !t->close && !t->unread;
+    return !t.close && !t.unread;
 }
 
 static void *serve(void *arg)
@@ -75,7 +108,9 @@ static void *serve(void *arg)
     (void)arg;
     while (wait_in(t_service.listener)) {
         int fd = accept(t_service.listener, NULL, NULL);
-        __atomic_add_fetch(&t_service.n_connections, 1, __ATOMIC_SEQ_CST);
+        pthread_mutex_lock(&t_service.lock);
+        t_service.n_connections++;
+        pthread_mutex_unlock(&t_service.lock);
         while (play(fd)) {
         }
         close(fd);
@@ -88,7 +123,8 @@ int t_service_make(void **state)
     (void)state;
     struct sockaddr_un un = { .sun_family = AF_UNIX };
 
-    t_service = (struct t_service){ .path = "/tmp/ns-lib-XXXXXX" };
+    memset(&t_service, 0, sizeof t_service);
+    memcpy(t_service.path, "/tmp/ns-lib-XXXXXX", 19);
     int unused = mkstemp(t_service.path);
     close(unused);
     unlink(t_service.path);
@@ -96,10 +132,9 @@ int t_service_make(void **state)
     snprintf(t_service.address, sizeof t_service.address, "unix:%s", t_service.path);
     t_service.listener = socket(AF_UNIX, SOCK_STREAM, 0);
     if (bind(t_service.listener, (struct sockaddr *)&un, sizeof un) != 0 ||
-        listen(t_service.listener, 8) != 0 || pipe(t_service.stop) != 0)
+        listen(t_service.listener, 8) != 0 || pipe(t_service.stop) != 0 ||
+        pthread_mutex_init(&t_service.lock, NULL) != 0)
         return -1;
-    for (size_t i = 0; i < T_REQUESTS_MAX; i++)
-        t_service.requests[i] = BUF_INIT(64 << 20);
     return pthread_create(&t_service.thread, NULL, serve, NULL);
 }
 
@@ -111,6 +146,7 @@ int t_service_end(void **state)
     close(t_service.stop[0]);
     close(t_service.listener);
     unlink(t_service.path);
+    pthread_mutex_destroy(&t_service.lock);
     for (size_t i = 0; i < T_REQUESTS_MAX; i++)
         buf_clear(&t_service.requests[i]);
     return 0;
@@ -118,8 +154,37 @@ int t_service_end(void **state)
 
 void t_service_turns(unsigned n, const struct t_turn *t)
 {
+    pthread_mutex_lock(&t_service.lock);
     memcpy(t_service.turns, t, n * sizeof *t);
     t_service.n_turns = n;
+    t_service.n_done = 0;
+    for (size_t i = 0; i < T_REQUESTS_MAX; i++)
+        buf_clear(&t_service.requests[i]);
+    pthread_mutex_unlock(&t_service.lock);
+}
+
+unsigned t_service_done(void)
+{
+    pthread_mutex_lock(&t_service.lock);
+    unsigned n = t_service.n_done;
+    pthread_mutex_unlock(&t_service.lock);
+    return n;
+}
+
+struct span t_service_request(unsigned i)
+{
+    pthread_mutex_lock(&t_service.lock);
+    struct span request = buf_view(&t_service.requests[i]);
+    pthread_mutex_unlock(&t_service.lock);
+    return request;
+}
+
+unsigned t_service_connections(void)
+{
+    pthread_mutex_lock(&t_service.lock);
+    unsigned n = t_service.n_connections;
+    pthread_mutex_unlock(&t_service.lock);
+    return n;
 }
 
 struct nitroseal *t_service_handle(void)

@@ -3,7 +3,6 @@
 #define LIB_T_SERVICE_H
 
 #include <nitroseal.h>
-#include <pthread.h>
 
 #include "testing/t.h"
 
@@ -16,20 +15,17 @@ struct t_turn {
     bool unread, close, silent;
 };
 
-extern struct t_service {
-    int listener;
-    char path[64], address[80];
-    pthread_t thread;
-    struct t_turn turns[T_REQUESTS_MAX];
-    unsigned n_turns, n_done, n_connections;
-    struct buf requests[T_REQUESTS_MAX];
-    int stop[2];
-} t_service;
-
 /* Setup and teardown of a test. */
 int t_service_make(void **state);
 int t_service_end(void **state);
+/* Its turns from now on, and what was counted and kept so far is forgotten. It looks at them when a
+ * request comes, so a connection that was kept gets the new ones. */
 void t_service_turns(unsigned n, const struct t_turn *t);
+/* Since then: the turns that it took, and their requests, which stay until the next turns. */
+unsigned t_service_done(void);
+struct span t_service_request(unsigned i);
+/* Since the beginning. */
+unsigned t_service_connections(void);
 struct nitroseal *t_service_handle(void);
 
 #define HEALTHY "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"

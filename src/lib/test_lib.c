@@ -1,5 +1,6 @@
 /* The library against a service played here, on a Unix socket: what it sends, what it keeps, how it
  * fails. Against the real service: e2e `library`. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ static void keeps(void **state)
     t_service_turns(3, t);
     for (int i = 0; i < 3; i++)
         ask(ns, NITROSEAL_OK, NULL, NULL);
-    assert_int_equal(t_service.n_connections, 1);
+    assert_int_equal(t_service_connections(), 1);
     nitroseal_free(ns);
 }
 
@@ -55,7 +56,7 @@ static void reconnects(void **state)
     usleep(100000);
     for (int i = 0; i < 3; i++)
         ask(ns, NITROSEAL_OK, NULL, NULL);
-    assert_int_equal(t_service.n_connections, 4);
+    assert_int_equal(t_service_connections(), 4);
     nitroseal_free(ns);
 }
 
@@ -75,16 +76,16 @@ static void repeats_once(void **state)
     t_service_turns(8, t);
     ask(ns, NITROSEAL_OK, NULL, NULL);
     ask(ns, NITROSEAL_OK, NULL, NULL); /* turns 1 and 2 */
-    t_assert_span(buf_view(&t_service.requests[1]), buf_view(&t_service.requests[2]));
-    assert_int_equal(t_service.n_connections, 2);
+    t_assert_span(t_service_request(1), t_service_request(2));
+    assert_int_equal(t_service_connections(), 2);
     ask(ns, NITROSEAL_UNREACHABLE, "closed", "closed without an answer"); /* 3 and 4 */
-    assert_int_equal(__atomic_load_n(&t_service.n_done, __ATOMIC_SEQ_CST), 5);
+    assert_int_equal(t_service_done(), 5);
     ask(ns, NITROSEAL_UNREACHABLE, "closed",
         "closed in the middle of the answer"); /* 5, not again */
     ask(ns, NITROSEAL_OK, NULL, NULL);
     ask(ns, NITROSEAL_UNREACHABLE, "closed",
         "closed in the middle of the answer"); /* 7, though kept */
-    assert_int_equal(__atomic_load_n(&t_service.n_done, __ATOMIC_SEQ_CST), 8);
+    assert_int_equal(t_service_done(), 8);
     nitroseal_free(ns);
 }
 
@@ -111,7 +112,7 @@ static void refused_early(void **state)
     assert_int_equal(out.encrypted_len, 7);
     nitroseal_error_free(error);
     ask(ns, NITROSEAL_OK, NULL, NULL);
-    assert_int_equal(t_service.n_connections, 2);
+    assert_int_equal(t_service_connections(), 2);
     free(large);
     nitroseal_free(ns);
 }
@@ -241,7 +242,7 @@ static void own_credentials(void **state)
     assert_string_equal(error->code, "not_text");
     nitroseal_error_free(error);
     assert_int_equal(nitroseal_encrypt(ns, "ab", 2, &sealed, 0, &error), NITROSEAL_OK);
-    assert_non_null(memmem(t_service.requests[0].ptr, t_service.requests[0].len,
+    assert_non_null(memmem(t_service_request(0).ptr, t_service_request(0).len,
                            "\"secret_access_key\":\"secret\"", 28));
     assert_int_equal(sealed.encrypted_len, 28);
     assert_memory_equal(sealed.ciphertext_blob, "blob", 5); /* with the NUL behind it */
@@ -309,7 +310,7 @@ static void arguments(void **state)
     assert_int_equal(nitroseal_set_credentials(ns, "id", longest, "", NULL), NITROSEAL_OK);
     assert_int_equal(nitroseal_set_credentials(ns, NULL, NULL, NULL, NULL), NITROSEAL_OK);
     assert_int_equal(nitroseal_set_timeout(ns, 3600000, NULL), NITROSEAL_OK);
-    assert_int_equal(t_service.n_connections, 0);
+    assert_int_equal(t_service_connections(), 0);
     nitroseal_error_free(NULL);
     nitroseal_free(NULL);
     nitroseal_free(ns);
@@ -340,8 +341,8 @@ static void threads_take_turns(void **state)
         pthread_join(threads[i], &bad);
         assert_null(bad);
     }
-    assert_int_equal(t_service.n_connections, 1);
-    assert_int_equal(t_service.n_done, T_REQUESTS_MAX);
+    assert_int_equal(t_service_connections(), 1);
+    assert_int_equal(t_service_done(), T_REQUESTS_MAX);
     nitroseal_free(ns);
 }
 

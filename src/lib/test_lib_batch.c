@@ -42,7 +42,7 @@ static void each(void **state)
     assert_int_equal(results[2].text.len, 3);
     assert_memory_equal(results[2].text.data, "x\0y", 4);
     assert_non_null(
-        memmem(t_service.requests[0].ptr, t_service.requests[0].len, "\"a\\u0000b\"", 10));
+        memmem(t_service_request(0).ptr, t_service_request(0).len, "\"a\\u0000b\"", 10));
     nitroseal_results_clear(results, 3);
     nitroseal_results_clear(results, 3); /* of zeros */
     nitroseal_free(ns);
@@ -71,15 +71,12 @@ static void whole(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct nitroseal_result results[3] = { { .status = 77 } };
         struct nitroseal_error *error = NULL;
-        t_service.n_done = 0;
         t_service_turns(1, &rows[i].turn);
         assert_int_equal(nitroseal_batch(ns, items, 3, results, 5000, &error), rows[i].status);
         assert_string_equal(error->code, rows[i].code);
         assert_int_equal(results[0].status, 77);
         assert_null(results[0].message.encrypted);
         nitroseal_error_free(error);
-        buf_clear(&t_service.requests[0]);
-        t_service.requests[0] = BUF_INIT(1 << 20);
     }
     nitroseal_free(ns);
 }
@@ -129,7 +126,7 @@ static void arguments(void **state)
     assert_int_equal(nitroseal_batch(ns, NULL, 1, results, 0, NULL), NITROSEAL_INVALID);
     assert_int_equal(nitroseal_batch(ns, many, 1, NULL, 0, NULL), NITROSEAL_INVALID);
     assert_int_equal(nitroseal_batch(NULL, many, 1, results, 0, NULL), NITROSEAL_INVALID);
-    assert_int_equal(t_service.n_connections, 0);
+    assert_int_equal(t_service_connections(), 0);
     free(results);
     free(many);
     nitroseal_free(ns);
