@@ -11,21 +11,21 @@ enum {
     ROOT_MAX_BYTES = X509_MAX_BYTES,
 };
 
-#define PCR_KEY(n) SPAN_INIT("kms:RecipientAttestation:PCR" #n)
+#define PCR_KEY(n) SPAN_INIT("kms:RecipientAttestation:PCR" n)
 #define PCR_KEYS_OF_TEN(t)                                                                         \
-    PCR_KEY(t##0), PCR_KEY(t##1), PCR_KEY(t##2), PCR_KEY(t##3), PCR_KEY(t##4), PCR_KEY(t##5),      \
-        PCR_KEY(t##6), PCR_KEY(t##7), PCR_KEY(t##8), PCR_KEY(t##9)
+    PCR_KEY(t "0"), PCR_KEY(t "1"), PCR_KEY(t "2"), PCR_KEY(t "3"), PCR_KEY(t "4"),                \
+        PCR_KEY(t "5"), PCR_KEY(t "6"), PCR_KEY(t "7"), PCR_KEY(t "8"), PCR_KEY(t "9")
 
 static const struct span pcr_keys[ATTEST_PCRS] = {
-    PCR_KEYS_OF_TEN(), PCR_KEYS_OF_TEN(1), PCR_KEYS_OF_TEN(2), PCR_KEY(30), PCR_KEY(31),
+    PCR_KEYS_OF_TEN(""), PCR_KEYS_OF_TEN("1"), PCR_KEYS_OF_TEN("2"), PCR_KEY("30"), PCR_KEY("31"),
 };
-#define TPM_KEY(n) SPAN_INIT("kms:RecipientAttestation:NitroTPMPCR" #n)
+#define TPM_KEY(n) SPAN_INIT("kms:RecipientAttestation:NitroTPMPCR" n)
 #define TPM_KEYS_OF_TEN(t)                                                                         \
-    TPM_KEY(t##0), TPM_KEY(t##1), TPM_KEY(t##2), TPM_KEY(t##3), TPM_KEY(t##4), TPM_KEY(t##5),      \
-        TPM_KEY(t##6), TPM_KEY(t##7), TPM_KEY(t##8), TPM_KEY(t##9)
+    TPM_KEY(t "0"), TPM_KEY(t "1"), TPM_KEY(t "2"), TPM_KEY(t "3"), TPM_KEY(t "4"),                \
+        TPM_KEY(t "5"), TPM_KEY(t "6"), TPM_KEY(t "7"), TPM_KEY(t "8"), TPM_KEY(t "9")
 
 static const struct span tpm_keys[ATTEST_PCRS] = {
-    TPM_KEYS_OF_TEN(), TPM_KEYS_OF_TEN(1), TPM_KEYS_OF_TEN(2), TPM_KEY(30), TPM_KEY(31),
+    TPM_KEYS_OF_TEN(""), TPM_KEYS_OF_TEN("1"), TPM_KEYS_OF_TEN("2"), TPM_KEY("30"), TPM_KEY("31"),
 };
 static const struct span image_key = SPAN_INIT("kms:RecipientAttestation:ImageSha384");
 
