@@ -375,8 +375,12 @@ def few_descriptors(w):
     """A start with too few is an error that says so, however few; libuv would end the process."""
     env = {**lib.CLEAN, **w.stack.settings()}
     ends, wrong = {}, []
-    for n in range(3, 24):
-        p = subprocess.Popen([os.path.join(lib.BIN, "nitroseald"), "--cid", "78"], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    program = os.path.join(lib.BIN, "nitroseald")
+    with open(program, "rb") as f:
+        has_loader = b"/ld-linux" in f.read(4096)
+    first = 4 if has_loader else 3  # a build for sanitizers is loaded with its libraries, for which the loader opens one file after the other
+    for n in range(first, 24):
+        p = subprocess.Popen([program, "--cid", "78"], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                              stderr=subprocess.PIPE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n)))
         text = ""
         for line in p.stderr:
@@ -388,7 +392,7 @@ def few_descriptors(w):
         ends[n] = status
         if status not in ERROR_EXITS | {0} or (status and " error " not in text):
             wrong.append((n, status, text[-300:]))
-    check(not wrong and ends[3] == 1 and ends[23] == 0, "start with too few descriptors: an error that says so", wrong, ends)
+    check(not wrong and ends[first] == 1 and ends[23] == 0, "start with too few descriptors: an error that says so", wrong, ends)
 
 
 if lib.missing_programs() or not os.access(injected.PROGRAM, os.X_OK):
