@@ -6,7 +6,8 @@
 
 enum {
     READ_BYTES = 16384,     /* a record's plaintext at most (RFC 8446 section 5.1) */
-    KEEP_BYTES = 64 * 1024, /* a drained queue longer than this is given back */
+    RECORD_MORE_BYTES = 64, /* what a record is longer than its plaintext, at most */
+    QUEUE_MAX_BYTES = 1 << 30,
 };
 
 /* ---- why it failed ---- */
@@ -120,17 +121,18 @@ static enum err outcome(struct tls *t, int ret, struct why *why)
 
 /* ---- connections ---- */
 
-static bool set_queues(SSL *ssl)
+static bool set_queues(struct tls *t)
 {
-    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    t->in.bytes = t->out.bytes = BUF_INIT(QUEUE_MAX_BYTES);
+    BIO *in = tls_queue_bio(t->ctx->queue, &t->in), *out = tls_queue_bio(t->ctx->queue, &t->out);
 
     if (!in || !out) {
         BIO_free(in);
         BIO_free(out);
         return false;
     }
-    SSL_set0_rbio(ssl, in);
-    SSL_set0_wbio(ssl, out);
+    SSL_set0_rbio(t->ssl, in);
+    SSL_set0_wbio(t->ssl, out);
     return true;
 }
 
@@ -168,7 +170,7 @@ enum err tls_new(struct tls_ctx *ctx, const char *server_name, struct tls **out)
     if (len)
         memcpy(t->name, server_name, len);
     t->ssl = SSL_new(ctx->ssl);
-    if (!t->ssl || !set_queues(t->ssl) || SSL_set_app_data(t->ssl, t) != 1)
+    if (!t->ssl || !set_queues(t) || SSL_set_app_data(t->ssl, t) != 1)
         return ossl_fail();
     if (!ctx->is_client)
         SSL_set_accept_state(t->ssl);
@@ -188,6 +190,8 @@ void tls_free(struct tls *t)
     if (t->ssl && tls_is_open(t))
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
+    buf_clear(&t->in.bytes);
+    buf_clear(&t->out.bytes);
     free(t);
 }
 
@@ -211,16 +215,13 @@ enum err tls_start(struct tls *t)
 
 enum err tls_feed(struct tls *t, struct span from_peer, struct why *why)
 {
-    size_t taken = 0;
-
     if (t->failed)
         return why_fail(why, ERR_INTERNAL, "connection has failed before", 0);
     t->queued += from_peer.len;
-    if (from_peer.len > 0 &&
-        (BIO_write_ex(SSL_get_rbio(t->ssl), from_peer.ptr, from_peer.len, &taken) != 1 ||
-         taken != from_peer.len)) {
+    enum err r = tls_queue_put(&t->in, from_peer);
+    if (r != ERR_OK) {
         t->failed = true;
-        return why_fail(why, ossl_fail(), "TLS", 0);
+        return why_fail(why, r, "TLS", 0);
     }
     return SSL_is_init_finished(t->ssl) ? ERR_OK : handshake(t, why);
 }
@@ -254,7 +255,7 @@ static enum err read_nothing(struct tls *t, struct why *why)
 /* Neither whole records nor a part of one. To ask the engine costs a buffer for the answer. */
 static bool is_drained(struct tls *t)
 {
-    if (SSL_has_pending(t->ssl) || BIO_ctrl_pending(SSL_get_rbio(t->ssl)) > 0)
+    if (SSL_has_pending(t->ssl) || tls_queue_len(&t->in) > 0)
         return false;
     t->queued = 0;
     return true;
@@ -294,6 +295,10 @@ enum err tls_write(struct tls *t, struct span plain)
         return ERR_INTERNAL;
     if (plain.len == 0)
         return ERR_OK;
+    if (plain.len <= SIZE_MAX / 2) { /* at once, not by and by; what is missing shows below */
+        size_t records = plain.len / READ_BYTES + 1;
+        (void)!tls_queue_room(&t->out, plain.len + records * RECORD_MORE_BYTES);
+    }
     ERR_clear_error();
     if (SSL_write_ex(t->ssl, plain.ptr, plain.len, &n) == 1 && n == plain.len)
         return ERR_OK;
@@ -301,41 +306,9 @@ enum err tls_write(struct tls *t, struct span plain)
     return ossl_fail();
 }
 
-/* After a long message its queue would keep as much memory for good. */
-static enum err shrink(struct tls *t)
-{
-    BUF_MEM *mem = NULL;
-
-    BIO_get_mem_ptr(SSL_get_wbio(t->ssl), &mem);
-    if (!mem || mem->max <= KEEP_BYTES)
-        return ERR_OK;
-    BIO *small = BIO_new(BIO_s_mem());
-    if (!small)
-        return ossl_fail();
-    SSL_set0_wbio(t->ssl, small);
-    return ERR_OK;
-}
-
 enum err tls_drain(struct tls *t, struct buf *out)
 {
-    BIO *queue = SSL_get_wbio(t->ssl);
-
-    for (;;) {
-        size_t n = BIO_ctrl_pending(queue), room = out->max - out->len;
-        uint8_t *to = NULL;
-        if (n == 0)
-            return shrink(t);
-        if (room == 0)
-            return ERR_LIMIT;
-        if (n > room)
-            n = room;
-        enum err r = buf_reserve(out, n, &to);
-        if (r != ERR_OK)
-            return r;
-        if (BIO_read_ex(queue, to, n, &n) != 1)
-            return ossl_fail();
-        buf_commit(out, n);
-    }
+    return tls_queue_move(&t->out, out);
 }
 
 void tls_finish(struct tls *t)

@@ -52,7 +52,8 @@ bool tls_is_closed(const struct tls *t);  /* the peer's close_notify came */
 MUST_USE enum err tls_read(struct tls *t, struct buf *plain, struct why *why);
 /* Encrypt all of `plain`; only when open (else ERR_INTERNAL). */
 MUST_USE enum err tls_write(struct tls *t, struct span plain);
-/* Append the bytes for the peer. ERR_LIMIT: `out` is full, what was taken is taken, call again. */
+/* Append the bytes for the peer, which anybody may read: an empty `out` becomes one that is public.
+ * ERR_LIMIT: `out` is full, what was taken is taken, call again. */
 MUST_USE enum err tls_drain(struct tls *t, struct buf *out);
 /* Queue our close_notify. */
 void tls_finish(struct tls *t);

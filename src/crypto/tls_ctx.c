@@ -34,7 +34,8 @@ static enum err ctx_new(const SSL_METHOD *method, bool is_client, struct tls_ctx
         return ERR_NOMEM;
     ctx->is_client = is_client;
     ctx->ssl = SSL_CTX_new(method);
-    if (!ctx->ssl || !common_settings(ctx->ssl))
+    ctx->queue = tls_queue_method();
+    if (!ctx->ssl || !ctx->queue || !common_settings(ctx->ssl))
         return ossl_fail();
     *out = ctx;
     ctx = NULL;
@@ -47,6 +48,7 @@ void tls_ctx_free(struct tls_ctx *ctx)
         return;
     SSL_SESSION_free(ctx->session);
     SSL_CTX_free(ctx->ssl);
+    BIO_meth_free(ctx->queue);
     trust_free(ctx->trust);
     free(ctx);
 }
