@@ -52,6 +52,9 @@ void conn_resume(struct conn *c);
 /* Queue bytes; the buf is taken (and left empty). ERR_IO once closing or finishing, ERR_NOMEM; the
  * buf is as before then. */
 MUST_USE enum err conn_send(struct conn *c, struct buf *take);
+/* The same of bytes that stay the caller's. Inside TLS they are encrypted at once where nothing
+ * waits before them, so that there is no second copy. */
+MUST_USE enum err conn_send_view(struct conn *c, struct span s);
 /* The peer's address as text ("127.0.0.1", "::1"), "unix" for a Unix socket, "" if it cannot be
  * told any more. */
 enum { CONN_PEER_BYTES = 46 };

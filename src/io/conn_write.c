@@ -64,6 +64,29 @@ enum err conn_send(struct conn *c, struct buf *take)
     return ERR_OK;
 }
 
+enum err conn_send_view(struct conn *c, struct span s)
+{
+    bool at_once = c->tls && c->stage == CONN_OPEN && conn_unsent(c) == 0 && s.len > 0 &&
+                   s.len <= TLS_MAX_BYTES;
+
+    if (c->closing || c->finish_wanted)
+        return ERR_IO;
+    if (at_once) {
+        enum err r = tls_write(c->tls, s);
+        if (r == ERR_OK)
+            r = conn_tls_drain(c);
+        if (r != ERR_OK) /* half of it may be there: nothing can follow that */
+            conn_fail(c, r, "TLS: cannot encrypt");
+        else
+            c->drain_due = true;
+        conn_turn_soon(c);
+        return ERR_OK;
+    }
+    AUTO(buf_clear) struct buf copy = BUF_INIT(s.len);
+    enum err r = buf_append(&copy, s);
+    return r == ERR_OK ? conn_send(c, &copy) : r;
+}
+
 static void pop(struct conn *c)
 {
     struct out_node *n = c->out_first;

@@ -107,6 +107,37 @@ static void echo_in_pieces(void **state)
     echo_once(MEGABYTE);
 }
 
+/* Before there is TLS, as the first, behind others, at the longest that goes at once and one past.
+ */
+static void views_in_their_order(void **state)
+{
+    static const size_t sizes[] = { 5, 65536, 65537, 9, 200000, 7 };
+    struct peer p;
+    size_t at = 0;
+    (void)state;
+
+    bench.echo = true;
+    struct addr to = listen_tls();
+    peer_connect(&p, &to, client_ctx, IN_MAX);
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct span text = pattern(at + sizes[i]);
+        assert_int_equal(conn_send_view(p.c, span_from(text, at)), ERR_OK);
+        at += sizes[i];
+        if (i == 0 || i == 3) { /* else they wait for each other */
+            UNTIL(p.got.len == at);
+            assert_int_equal(conn_unsent(p.c), 0);
+        }
+    }
+    assert_int_equal(conn_send_view(p.c, SPAN_EMPTY), ERR_OK);
+    UNTIL(p.got.len == at);
+    assert_memory_equal(p.got.ptr, pattern(at).ptr, at);
+    assert_true(p.drains >= 3);
+    conn_finish(p.c);
+    assert_int_equal(conn_send_view(p.c, SPAN_LIT("late")), ERR_IO);
+    UNTIL(p.closes);
+    peer_done(&p);
+}
+
 static void second_connection_resumes(void **state)
 {
     struct peer p;
@@ -319,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BENCH(echo_small),
+        ON_BENCH(views_in_their_order),
         ON_BENCH(echo_megabytes),
         ON_BENCH(echo_in_pieces),
         ON_BENCH(second_connection_resumes),

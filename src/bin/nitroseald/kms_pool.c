@@ -175,15 +175,12 @@ static void on_timer(void *arg)
 
 static void send_on(struct kept *k, struct exchange *x)
 {
-    struct buf bytes = BUF_INIT(x->request.len);
-
     k->state = KEPT_BUSY;
     k->x = x;
     conn_set_deadline(k->conn, x->deadline_ns);
-    /* A copy: the exchange may have to be sent again. A failure shows as the end of the conn. */
-    if (buf_append(&bytes, x->request) != ERR_OK || conn_send(k->conn, &bytes) != ERR_OK)
+    /* The exchange may have to be sent again. A failure shows as the end of the conn. */
+    if (conn_send_view(k->conn, x->request) != ERR_OK)
         conn_close(k->conn);
-    buf_clear(&bytes);
 }
 
 static void rest(struct kept *k)
