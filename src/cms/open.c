@@ -1,17 +1,5 @@
 #include "cms/cms.h"
 #include "crypto/aead.h"
-#include "crypto/hash.h"
-
-static enum err check_recipient(struct crypto *cx, const struct cms_envelope *env,
-                                const struct rsa_key *key)
-{
-    uint8_t ours[SHA256_BYTES];
-
-    enum err r = sha256(cx, rsa_key_spki(key), ours);
-    if (r != ERR_OK)
-        return r;
-    return ct_eq(env->ski, SPAN_ARRAY(ours)) ? ERR_OK : ERR_VERIFY;
-}
 
 static enum err open_content(struct crypto *cx, const struct cms_envelope *env, struct span cek,
                              struct secret *out)
@@ -39,9 +27,9 @@ static enum err open_envelope(struct crypto *cx, const struct cms_envelope *env,
 {
     AUTO(secret_clear) struct secret cek = { 0 };
 
-    enum err r = check_recipient(cx, env, key);
-    if (r == ERR_OK)
-        r = rsa_oaep_open(cx, key, env->encrypted_key, &cek);
+    if (!ct_eq(env->ski, rsa_key_spki_sha256(key)))
+        return ERR_VERIFY;
+    enum err r = rsa_oaep_open(cx, key, env->encrypted_key, &cek);
     if (r == ERR_OK)
         r = open_content(cx, env, secret_view(&cek), out);
     return r;

@@ -25,6 +25,7 @@ struct rsa_key {
     EVP_PKEY_CTX *open; /* set up for OAEP; never used itself, each operation takes a copy */
     uint8_t *spki;
     size_t spki_len, bytes;
+    uint8_t spki_sha256[SHA256_BYTES];
     atomic_uint refs;
 };
 
@@ -73,6 +74,10 @@ static enum err key_wrap(EVP_PKEY *pkey, struct rsa_key **out)
         key_destroy(key);
         return ossl_fail();
     }
+    struct sha256_state s;
+    sha256_begin(&s);
+    sha256_more(&s, rsa_key_spki(key));
+    sha256_end(&s, key->spki_sha256);
     *out = key;
     return ERR_OK;
 }
@@ -127,6 +132,11 @@ void rsa_key_freep(struct rsa_key **key)
 struct span rsa_key_spki(const struct rsa_key *key)
 {
     return span_of(key->spki, key->spki_len);
+}
+
+struct span rsa_key_spki_sha256(const struct rsa_key *key)
+{
+    return SPAN_ARRAY(key->spki_sha256);
 }
 
 size_t rsa_key_bytes(const struct rsa_key *key)

@@ -23,6 +23,8 @@ void rsa_key_free(struct rsa_key *key); /* drops a reference; NULL is fine */
 void rsa_key_freep(struct rsa_key **key);
 /* DER SubjectPublicKeyInfo, 294 bytes for 2,048 bits; lives as long as the key. */
 struct span rsa_key_spki(const struct rsa_key *key);
+/* SHA-256 of it: a CMS recipient's subjectKeyIdentifier. */
+struct span rsa_key_spki_sha256(const struct rsa_key *key);
 /* Modulus length in bytes. */
 size_t rsa_key_bytes(const struct rsa_key *key);
 /* ERR_VERIFY: does not open, whatever is wrong with it. ERR_NOMEM. */

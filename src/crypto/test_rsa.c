@@ -105,12 +105,15 @@ static void generated_key(void **state)
     AUTO(rsa_pub_freep) struct rsa_pub *p = NULL;
     AUTO(buf_clear) struct buf ct = BUF_INIT(512);
     AUTO(secret_clear) struct secret out = { 0 };
+    uint8_t hash[SHA256_BYTES];
 
     assert_int_equal(rsa_key_new(cx, 1024, &none), ERR_INTERNAL);
     assert_int_equal(rsa_key_new(cx, 2049, &none), ERR_INTERNAL);
     assert_null(none);
     assert_int_equal(rsa_key_new(cx, 3072, &k), ERR_OK);
     assert_int_equal(rsa_key_bytes(k), 384);
+    assert_int_equal(sha256(cx, rsa_key_spki(k), hash), ERR_OK);
+    t_assert_span(rsa_key_spki_sha256(k), SPAN_ARRAY(hash));
     assert_int_equal(rsa_pub_parse(cx, rsa_key_spki(k), &p, NULL), ERR_OK);
     assert_int_equal(rsa_pub_bytes(p), 384);
     assert_int_equal(rsa_oaep_seal(cx, p, SPAN_LIT("abc"), &ct), ERR_OK);
