@@ -116,6 +116,7 @@ void crypto_free(struct crypto *cx)
     EVP_CIPHER_free(cx->gcm);
     hash_free(&cx->sha384);
     EVP_MD_free(cx->sha256);
+    wipe(&cx->ahead, sizeof cx->ahead);
     free(cx);
 }
 
@@ -137,5 +138,26 @@ enum err rng_bytes(struct crypto *cx, uint8_t *out, size_t len)
         }
         at += n;
     }
+    return ERR_OK;
+}
+
+enum err rng_public(struct crypto *cx, uint8_t *out, size_t len)
+{
+    struct ahead *a = &cx->ahead;
+
+    if (len > sizeof a->bytes)
+        return rng_bytes(cx, out, len);
+    if (len > a->left) {
+        if (RAND_bytes_ex(NULL, a->bytes, sizeof a->bytes, 0) != 1) {
+            a->left = 0;
+            return ossl_fail();
+        }
+        a->left = sizeof a->bytes;
+    }
+    uint8_t *from = a->bytes + sizeof a->bytes - a->left;
+    if (len > 0)
+        memcpy(out, from, len);
+    wipe(from, len); /* nothing is given out twice */
+    a->left -= len;
     return ERR_OK;
 }

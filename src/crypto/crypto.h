@@ -25,5 +25,8 @@ void crypto_freep(struct crypto **cx); /* for AUTO() */
 
 /* Bytes from OpenSSL's DRBG (seeded by getrandom). ERR_CRYPTO. */
 MUST_USE enum err rng_bytes(struct crypto *cx, uint8_t *out, size_t len);
+/* For what goes out as it is: IVs, message ids. They come from a DRBG of their own, some ahead,
+ * because a call of it costs more than to seal a kilobyte. Never for keys. ERR_CRYPTO. */
+MUST_USE enum err rng_public(struct crypto *cx, uint8_t *out, size_t len);
 
 #endif

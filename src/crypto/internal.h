@@ -20,12 +20,18 @@ struct hash {
     bool fresh; /* ctx is in the initial state */
 };
 
+struct ahead {
+    uint8_t bytes[480];
+    size_t left; /* of the end of `bytes` */
+};
+
 struct crypto {
     EVP_MD *sha256; /* for signatures; hash.c has its own */
     struct hash sha384;
     EVP_CIPHER *gcm, *cbc;
     EVP_CIPHER_CTX *gcm_ctx, *cbc_ctx;
     EVP_MAC *hmac;
+    struct ahead ahead; /* rng_public() */
 };
 
 struct ec_key {

@@ -110,6 +110,28 @@ static void random_bytes(void **state)
     assert_int_equal(rng_bytes(cx, NULL, 0), ERR_OK);
 }
 
+/* Across what is kept ahead: no byte comes twice, and none of another length either. */
+static void random_bytes_ahead(void **state)
+{
+    (void)state;
+    enum { N = 200, IV = 12, LONG = 2000 };
+    AUTO(crypto_freep) struct crypto *cx = NULL;
+    static uint8_t all[N][IV], more[LONG], zero[IV];
+
+    assert_int_equal(crypto_new(&cx), ERR_OK);
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(rng_public(cx, all[i], IV), ERR_OK);
+        assert_memory_not_equal(all[i], zero, IV);
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(all[i], all[k], IV);
+    }
+    assert_int_equal(rng_public(cx, more, LONG), ERR_OK);
+    assert_memory_not_equal(more + LONG - IV, zero, IV);
+    assert_int_equal(rng_public(cx, more, 480), ERR_OK); /* all that is ever there, */
+    assert_int_equal(rng_public(cx, more, 481), ERR_OK); /* and one more */
+    assert_int_equal(rng_public(cx, NULL, 0), ERR_OK);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -118,7 +140,7 @@ int main(void)
 #ifndef ASAN
         cmocka_unit_test(free_wipes),
 #endif
-        cmocka_unit_test(random_bytes),
+        cmocka_unit_test(random_bytes),       cmocka_unit_test(random_bytes_ahead),
     };
 
     write_hostile_config();

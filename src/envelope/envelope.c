@@ -15,7 +15,7 @@ enum err envelope_seal(struct crypto *cx, const struct secret *key, struct span 
     if (r != ERR_OK)
         return r;
     uint8_t *tag = at + GCM_IV_BYTES, *ct = at + ENVELOPE_OVERHEAD_BYTES;
-    r = rng_bytes(cx, at, GCM_IV_BYTES);
+    r = rng_public(cx, at, GCM_IV_BYTES);
     if (r == ERR_OK)
         r = aes256gcm_seal(cx, k, span_of(at, GCM_IV_BYTES), SPAN_EMPTY, plain, ct, tag);
     if (r == ERR_OK)

@@ -141,7 +141,7 @@ enum err esdk_encrypt_new(struct crypto *cx, const struct esdk_encrypt_options *
     if (r != ERR_OK)
         return r;
     r = random->fill ? random->fill(random->arg, e->message_id, ID_V2_BYTES)
-                     : rng_bytes(cx, e->message_id, ID_V2_BYTES);
+                     : rng_public(cx, e->message_id, ID_V2_BYTES);
     if (r == ERR_OK && e->suite->signs && !e->key) {
         r = esig_key_new(cx, e->suite->curve, &e->own_key);
         e->key = e->own_key;
