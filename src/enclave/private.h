@@ -120,8 +120,13 @@ bool credential_is_clean(struct span s);
 void request_parse(struct enclave_request *rq);
 /* Copy what outlives KMS's answer. ERR_NOMEM, ERR_LIMIT. */
 MUST_USE enum err request_keep(struct enclave_request *rq, const struct kms_answer *a);
-/* Overwrite the stack below the caller: library code leaves intermediate values there. */
-void stack_wipe(void);
+/* Overwrite the stack below the caller: library code leaves intermediate values there. No further
+ * than it can reach: what is wiped for nothing has pushed something useful out of the cache. */
+enum stack_depth {
+    STACK_OF_SIGNING = 12288, /* SHA-256 by hand, below our own frames: 4.8 KiB as measured */
+    STACK_OF_OPENSSL = 34816,
+};
+void stack_wipe(enum stack_depth bytes);
 
 /* PCRs, credentials or recipient key are others now: what was kept before counts no more. */
 void epoch_next(struct enclave *e);

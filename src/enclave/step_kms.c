@@ -82,7 +82,7 @@ void step_call_kms(const struct step *s, uint64_t not_before_ns)
     enum err r = prepare_recipient(e);
     if (r == ERR_OK)
         r = kms_request_write(e->cx, &call, &ep, cred, s->now.wall_s, &rq->out);
-    stack_wipe(); /* a signing key has just been derived */
+    stack_wipe(STACK_OF_SIGNING); /* a signing key has just been derived */
     if (r != ERR_OK) {
         step_fail(s, (struct failure){ .error = key_error(rq),
                                        .code = r == ERR_NOMEM ? "busy" : "internal" });
@@ -150,6 +150,7 @@ static void accept_key(const struct step *s)
         r = ERR_OK;
 
     if (r == ERR_OK) {
+        buf_clear(&s->rq->out); /* it will not be sent again, and is still in the cache */
         step_work(s, STATE_OPENING);
         return;
     }

@@ -3,7 +3,7 @@
 #include "base/base64.h"
 #include "enclave/private.h"
 
-enum { STACK_WIPE_STEP = 2048, STACK_WIPE_DEPTH = 16 };
+enum { STACK_WIPE_STEP = 2048 };
 
 /* Its frames lie where those of the library have just been. */
 static __attribute__((noinline)) void stack_wipe_below(unsigned depth)
@@ -11,14 +11,14 @@ static __attribute__((noinline)) void stack_wipe_below(unsigned depth)
     uint8_t frame[STACK_WIPE_STEP];
 
     wipe(frame, sizeof frame);
-    if (depth > 0)
+    if (depth > 1)
         stack_wipe_below(depth - 1);
     __asm__ volatile("" : : "r"(frame) : "memory"); /* no tail call: each level has a frame */
 }
 
-void stack_wipe(void)
+void stack_wipe(enum stack_depth bytes)
 {
-    stack_wipe_below(STACK_WIPE_DEPTH);
+    stack_wipe_below((unsigned)bytes / STACK_WIPE_STEP);
 }
 
 static bool is_decrypt(const struct enclave_request *rq)
@@ -190,5 +190,5 @@ void enclave_work(struct crypto *cx, struct enclave_request *rq)
     }
     open_key_and_text(cx, rq);
     forget_input(rq);
-    stack_wipe();
+    stack_wipe(STACK_OF_OPENSSL);
 }
