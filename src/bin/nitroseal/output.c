@@ -10,17 +10,21 @@
 #include "bin/nitroseal/interrupt.h"
 #include "io/sys.h"
 
-enum { NAMES_TRIED = 16 };
+enum {
+    NAMES_TRIED = 16,
+    BESIDE_BYTES = sizeof("..ffffffffffffffff"), /* what another name has besides */
+};
 
 static int failed(const struct output *o, const char *what, struct cli_fault *f)
 {
     return cli_fault_set(f, CLI_FILE, _("cannot write %s: %s"), o->path, what);
 }
 
-/* A name beside the final one that nobody has. */
+/* A name beside the final one that nobody has; a long one is cut, so that this is none too long. */
 static void other_name(struct output *o)
 {
-    (void)snprintf(o->other, sizeof o->other, ".%.*s.%llx", OUTPUT_NAME_MAX_BYTES - 1, o->name,
+    (void)snprintf(o->other, sizeof o->other, ".%.*s.%llx",
+                   (int)(OUTPUT_NAME_MAX_BYTES - BESIDE_BYTES), o->name,
                    (unsigned long long)(clock_mono_ns() << 16 ^ (unsigned)getpid()));
 }
 

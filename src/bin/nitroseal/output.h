@@ -9,15 +9,15 @@
 
 #include "bin/nitroseal/fault.h"
 
-enum { OUTPUT_NAME_MAX_BYTES = 256 };
+enum { OUTPUT_NAME_MAX_BYTES = 256 }; /* with the NUL: what file systems take */
 
 struct output {
     int fd;
-    int folder;                             /* -1: standard output */
-    const char *path;                       /* for messages */
-    const char *name;                       /* in the folder: the tail of `path` */
-    char other[OUTPUT_NAME_MAX_BYTES + 32]; /* the name that it has meanwhile, or "" */
-    bool text_only;                         /* a terminal: control characters are refused */
+    int folder;                        /* -1: standard output */
+    const char *path;                  /* for messages */
+    const char *name;                  /* in the folder: the tail of `path` */
+    char other[OUTPUT_NAME_MAX_BYTES]; /* the name that it has meanwhile, or "" */
+    bool text_only;                    /* a terminal: control characters are refused */
     uint64_t bytes;
 };
 #define OUTPUT_CLOSED ((struct output){ .fd = -1, .folder = -1 })

@@ -129,6 +129,29 @@ static void other_name(void **state)
     assert_int_equal(names(), 0);
 }
 
+/* As long as a file system takes it: the name that it has meanwhile must not be longer. */
+static void longest_name(void **state)
+{
+    (void)state;
+    char at[sizeof folder + OUTPUT_NAME_MAX_BYTES + 1];
+    size_t head = (size_t)snprintf(at, sizeof at, "%s/", folder);
+
+    memset(at + head, 'n', OUTPUT_NAME_MAX_BYTES - 1);
+    at[head + OUTPUT_NAME_MAX_BYTES - 1] = 0;
+    for (int i = 0; i < 2; i++) {
+        AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
+        AUTO(output_close) struct output o = OUTPUT_CLOSED;
+        no_tmpfile = i == 1;
+        int status = output_open(at, &o, &f);
+        no_tmpfile = false;
+        assert_int_equal(status, CLI_OK);
+        assert_int_equal(output_write(&o, SPAN_LIT("whole"), &f), CLI_OK);
+        assert_int_equal(output_commit(&o, &f), CLI_OK);
+        assert_int_equal(names(), 1);
+        assert_int_equal(unlink(at), 0);
+    }
+}
+
 static void refused(const char *to, const char *word)
 {
     AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
@@ -180,9 +203,8 @@ static void control_characters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_ways),
-        cmocka_unit_test(other_name),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(both_ways),          cmocka_unit_test(other_name),
+        cmocka_unit_test(longest_name),       cmocka_unit_test(refusals),
         cmocka_unit_test(control_characters),
     };
 
