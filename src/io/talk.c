@@ -110,7 +110,8 @@ enum err talk_turn_init(struct talk_turn *t)
     (void)pthread_condattr_destroy(&monotonic);
     if (e == 0 && (e = pthread_mutex_init(&t->lock, NULL)) != 0)
         (void)pthread_cond_destroy(&t->left);
-    t->is_taken = false;
+    t->is_taken = t->is_handed = false;
+    t->n_waiting = 0;
     return e == 0 ? ERR_OK : ERR_NOMEM;
 }
 
@@ -127,18 +128,29 @@ enum err talk_turn_take(struct talk_turn *t, uint64_t deadline_ns)
     int e = 0;
 
     pthread_mutex_lock(&t->lock);
-    while (t->is_taken && e == 0)
-        e = pthread_cond_timedwait(&t->left, &t->lock, &end);
-    bool is_ours = !t->is_taken; /* also where it came free at the last moment */
+    bool is_ours = !t->is_taken;
     t->is_taken = true;
+    if (!is_ours) {
+        t->n_waiting++;
+        /* At least once: what is handed over already is for those that were here before. */
+        do
+            e = pthread_cond_timedwait(&t->left, &t->lock, &end);
+        while (!t->is_handed && e == 0);
+        t->n_waiting--;
+        is_ours = t->is_handed; /* also where it came at the last moment */
+        t->is_handed = false;
+    }
     pthread_mutex_unlock(&t->lock);
     return is_ours ? ERR_OK : ERR_TIMEOUT;
 }
 
+/* To one that waits, if there is one: else who leaves could take it again before any of those is
+ * awake, and again. */
 void talk_turn_leave(struct talk_turn *t)
 {
     pthread_mutex_lock(&t->lock);
-    t->is_taken = false;
+    t->is_handed = t->n_waiting > 0;
+    t->is_taken = t->is_handed;
     pthread_cond_signal(&t->left);
     pthread_mutex_unlock(&t->lock);
 }

@@ -29,12 +29,14 @@ MUST_USE enum err talk_wait(int fd, bool sends, int input_fd, int stop_fd, uint6
 MUST_USE enum err talk_send(int fd, struct span *out, bool *is_broken, struct why *why);
 MUST_USE enum err talk_receive(int fd, uint8_t *into, size_t room, size_t *n, struct why *why);
 
-/* Threads that share one connection take turns. A lock with a time limit of its own
- * (pthread_mutex_clocklock) would do, but ThreadSanitizer of clang 14 does not know it. */
+/* Threads that share one connection take turns: who leaves hands it to one that waits. A lock with
+ * a time limit of its own (pthread_mutex_clocklock) would do, but ThreadSanitizer of clang 14 does
+ * not know it. */
 struct talk_turn {
     pthread_mutex_t lock;
     pthread_cond_t left;
-    bool is_taken;
+    bool is_taken, is_handed; /* handed: to whoever of those that wait is awake first */
+    unsigned n_waiting;
 };
 /* ERR_NOMEM. */
 MUST_USE enum err talk_turn_init(struct talk_turn *t);

@@ -181,6 +181,16 @@ static void *hold(void *arg)
     return NULL;
 }
 
+static void *hold_a_little(void *arg)
+{
+    struct talk_turn *turn = arg;
+
+    assert_int_equal(talk_turn_take(turn, clock_mono_ns() + 20 * NS_PER_S), ERR_OK);
+    usleep(1000);
+    talk_turn_leave(turn);
+    return NULL;
+}
+
 static void turns(void **state)
 {
     (void)state;
@@ -205,6 +215,69 @@ static void turns(void **state)
     talk_turn_clear(&turn);
     sem_destroy(&taken);
     sem_destroy(&enough);
+}
+
+static unsigned n_taken;
+static bool is_enough;
+
+/* Takes it again as soon as it has left it, as a thread does that makes one call after another. */
+static void *take_again(void *arg)
+{
+    struct talk_turn *turn = arg;
+
+    while (!__atomic_load_n(&is_enough, __ATOMIC_SEQ_CST)) {
+        assert_int_equal(talk_turn_take(turn, clock_mono_ns() + 20 * NS_PER_S), ERR_OK);
+        __atomic_add_fetch(&n_taken, 1, __ATOMIC_SEQ_CST);
+        for (volatile unsigned i = 0; i < 20000; i++) {
+        }
+        talk_turn_leave(turn);
+    }
+    return NULL;
+}
+
+static void who_waits_is_next(void **state)
+{
+    (void)state;
+    struct talk_turn turn;
+    pthread_t other;
+
+    assert_int_equal(talk_turn_init(&turn), ERR_OK);
+    n_taken = 0;
+    is_enough = false;
+    assert_int_equal(pthread_create(&other, NULL, take_again, &turn), 0);
+    while (__atomic_load_n(&n_taken, __ATOMIC_SEQ_CST) == 0)
+        usleep(100);
+    for (unsigned i = 0; i < 1000; i++) {
+        unsigned before = __atomic_load_n(&n_taken, __ATOMIC_SEQ_CST);
+        assert_int_equal(talk_turn_take(&turn, clock_mono_ns() + 20 * NS_PER_S), ERR_OK);
+        unsigned meanwhile = __atomic_load_n(&n_taken, __ATOMIC_SEQ_CST) - before;
+        talk_turn_leave(&turn);
+        usleep(100);                      /* the other one has it by now */
+        assert_in_range(meanwhile, 0, 2); /* one may have begun before we came */
+    }
+    __atomic_store_n(&is_enough, true, __ATOMIC_SEQ_CST);
+    pthread_join(other, NULL);
+    talk_turn_clear(&turn);
+}
+
+/* One that gives up waiting takes nothing with it. */
+static void who_gave_up(void **state)
+{
+    (void)state;
+    struct talk_turn turn;
+    pthread_t other;
+
+    assert_int_equal(talk_turn_init(&turn), ERR_OK);
+    for (unsigned i = 0; i < 200; i++) { /* it may come free at the very moment */
+        assert_int_equal(pthread_create(&other, NULL, hold_a_little, &turn), 0);
+        usleep(500);
+        if (talk_turn_take(&turn, clock_mono_ns() + 1000 * (uint64_t)(400 + i)) == ERR_OK)
+            talk_turn_leave(&turn);
+        pthread_join(other, NULL);
+        assert_int_equal(talk_turn_take(&turn, clock_mono_ns()), ERR_OK);
+        talk_turn_leave(&turn);
+    }
+    talk_turn_clear(&turn);
 }
 
 /* Each of three descriptors by itself, after interruptions; and none in time. */
@@ -242,9 +315,11 @@ static void several(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quiet),   cmocka_unit_test(out_and_in), cmocka_unit_test(early_answer),
-        cmocka_unit_test(broken),  cmocka_unit_test(limits),     cmocka_unit_test(turns),
-        cmocka_unit_test(several),
+        cmocka_unit_test(quiet),        cmocka_unit_test(out_and_in),
+        cmocka_unit_test(early_answer), cmocka_unit_test(broken),
+        cmocka_unit_test(limits),       cmocka_unit_test(turns),
+        cmocka_unit_test(several),      cmocka_unit_test(who_waits_is_next),
+        cmocka_unit_test(who_gave_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
