@@ -122,13 +122,15 @@ NITROSEAL_API void nitroseal_free(struct nitroseal *ns);
  * NITROSEAL_UNREACHABLE, NITROSEAL_TIMEOUT. */
 NITROSEAL_API enum nitroseal_status nitroseal_connect(struct nitroseal *ns, long timeout_ms,
                                                       struct nitroseal_error **error);
-/* For calls with timeout_ms 0: 1 to 3,600,000 ms. NITROSEAL_INVALID. */
+/* For calls with timeout_ms 0 that begin from now on: 1 to 3,600,000 ms. Waits for nobody.
+ * NITROSEAL_INVALID. */
 NITROSEAL_API enum nitroseal_status nitroseal_set_timeout(struct nitroseal *ns, long timeout_ms,
                                                           struct nitroseal_error **error);
 
 /* AWS credentials that this handle sends with each request; copied, and wiped with the handle.
  * `access_key_id` NULL: none any more. `session_token` may be NULL. NITROSEAL_INVALID: one of a
- * pair, or too long (8,192 bytes each), NITROSEAL_NO_MEMORY. */
+ * pair, or too long (8,192 bytes each), NITROSEAL_NO_MEMORY, NITROSEAL_TIMEOUT (another thread has
+ * the handle). */
 NITROSEAL_API enum nitroseal_status nitroseal_set_credentials(struct nitroseal *ns,
                                                               const char *access_key_id,
                                                               const char *secret_access_key,

@@ -21,10 +21,10 @@ enum {
 };
 
 struct nitroseal {
-    struct talk_turn turn; /* of whoever uses what follows */
+    _Atomic uint64_t timeout_ms; /* set and read without the turn: what is to wait asks for it */
+    struct talk_turn turn;       /* of whoever uses what follows */
     struct addr at;
     int fd; /* -1: no connection */
-    uint64_t timeout_ms;
     bool has_credentials;
     struct buf access_key_id, secret_access_key, session_token;
     struct client_reader reader;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "io/sys.h"
 #include "lib/t_service.h"
 
 /* Asks for health, and says what came of it. */
@@ -346,6 +347,36 @@ static void threads_take_turns(void **state)
     nitroseal_free(ns);
 }
 
+static void *ask_silent(void *arg)
+{
+    assert_int_equal(nitroseal_health(arg, 3000, NULL), NITROSEAL_TIMEOUT);
+    return NULL;
+}
+
+/* The handle's own time counts also for the wait until another thread is done, and can be set
+ * meanwhile. */
+static void default_time(void **state)
+{
+    (void)state;
+    const struct t_turn t[] = { { .silent = true } };
+    struct nitroseal *ns = t_service_handle();
+    struct nitroseal_error *error = NULL;
+    pthread_t other;
+
+    t_service_turns(1, t);
+    assert_int_equal(pthread_create(&other, NULL, ask_silent, ns), 0);
+    while (__atomic_load_n(&t_service.n_done, __ATOMIC_SEQ_CST) == 0)
+        usleep(1000);
+    uint64_t start = clock_mono_ns();
+    assert_int_equal(nitroseal_set_timeout(ns, 100, NULL), NITROSEAL_OK);
+    assert_int_equal(nitroseal_health(ns, 0, &error), NITROSEAL_TIMEOUT);
+    assert_true(clock_mono_ns() - start < 2 * NS_PER_S);
+    assert_non_null(strstr(error->text, "before this handle was free"));
+    nitroseal_error_free(error);
+    pthread_join(other, NULL);
+    nitroseal_free(ns);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, t_service_make, t_service_end)
 
 int main(void)
@@ -353,7 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(keeps),     T(reconnects),      T(repeats_once),       T(refused_early),
         T(late),      T(unreachable),     T(statuses),           T(other_protocols),
-        T(arguments), T(own_credentials), T(threads_take_turns),
+        T(arguments), T(own_credentials), T(threads_take_turns), T(default_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
