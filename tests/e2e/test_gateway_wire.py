@@ -425,6 +425,26 @@ def load_is_shared():
     check(g.stop() == 0, "it leaves")
 
 
+def turns():
+    """A client that has sent many requests already waits behind one that came meanwhile."""
+    def serve(w):
+        w.read_body()
+        time.sleep(0.02)
+        w.answer(200, b"x")
+
+    v, (e,) = world(serve)
+    g = Gateway(v, [16], [*NONE, "--max-running", "1"])
+    with g.connect() as s:
+        s.sendall(b"GET /v1/many HTTP/1.1\r\nHost: a\r\n\r\n" * 60)
+        lib.until(lambda: len(e.heads) >= 3, what="the first of many")
+        before = len(e.heads)
+        answer = g.ask("GET", "/v1/one")
+        place = next(i for i, h in enumerate(e.heads) if b"/v1/one" in h)
+        check(answer[0] == 200 and place - before <= 3, "a request that waits is next, before what another client has sent ahead", place, before)
+        lib.until(lambda: len(e.heads) == 61, what="all")
+    check(g.stop() == 0, "it leaves")
+
+
 # --- limits and hostile clients ------------------------------------------------------------------------------------
 
 def limits():
@@ -700,7 +720,7 @@ def main():
     missing = lib.missing_programs(["nitroseal"])
     if missing:
         lib.skip_all("no " + " ".join(missing))
-    for part in (usage, forwarding, framing_of_answers, flow, retries, health, load_is_shared, limits, hostile, credentials, systemd, graceful):
+    for part in (usage, forwarding, framing_of_answers, flow, retries, health, load_is_shared, turns, limits, hostile, credentials, systemd, graceful):
         start = time.monotonic()
         part()
         print(f"# {part.__name__}: {time.monotonic() - start:.1f} s", flush=True)

@@ -199,7 +199,6 @@ void client_pump(struct client *cl)
 
 void client_done(struct client *cl, bool keep)
 {
-    cl->x = NULL;
     if (cl->phase != CLIENT_READING)
         return;
     if (!keep || cl->g->is_stopping)

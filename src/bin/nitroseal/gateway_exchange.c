@@ -63,8 +63,9 @@ void exchange_end(struct exchange *x, struct gw_enclave *by, bool keep)
     buf_clear(&x->head);
     buf_clear(&x->replay);
     free(x);
+    cl->x = NULL;
+    exchange_place_waiting(g); /* before this client's next request, which may be here already */
     client_done(cl, keep);
-    exchange_place_waiting(g);
 }
 
 void exchange_finish(struct exchange *x, bool reusable)
