@@ -14,7 +14,7 @@ SANITIZED = "san" in os.path.basename(lib.BUILD)
 
 
 def cli(*argv, env=None, stdin=b"", timeout=120, stdout=subprocess.PIPE):
-    p = subprocess.run([CLI, *map(str, argv)], env={**lib.CLEAN, **(env if env is not None else ENV)}, input=stdin,
+    p = subprocess.run([CLI, *(a if isinstance(a, bytes) else str(a) for a in argv)], env={**lib.CLEAN, **(env if env is not None else ENV)}, input=stdin,
                        stdout=stdout, stderr=subprocess.PIPE, timeout=timeout)
     return p.returncode, p.stdout, p.stderr.decode()
 
@@ -259,6 +259,16 @@ def folders():
     check(cli("encrypt", "-i", f.path, "-o", f / "empty")[0] == 6, "and not a file: 6")
     s, out, err = cli("encrypt", "-i", Folder().path, "-o", again.path)
     check(s == 0 and "0 of 0 files" in err, "an empty folder", s, err)
+    odd = Folder()
+    os.mkdir(os.fsencode(odd.path) + b"/sub\x1b]0;x\x07\n\x9b31m\xff")
+    s, out, err = cli("encrypt", "-i", odd.path, "-o", again.path, "--json")
+    lines = [json.loads(l) for l in out.splitlines()]
+    check(s == 6 and len(lines) == 2 and lines[0]["input"] == "sub\x1b]0;x\x07\n?31m?" and lines[0]["exit_status"] == 6,
+          "a name that is no text has its line of JSON", s, out)
+    check(err.splitlines()[0].startswith("nitroseal encrypt: sub?]0;x???31m?: ") and "\x1b" not in err,
+          "and does nothing to a terminal", err)
+    s, out, err = cli("inspect", "--json", os.fsencode(odd.path) + b"/\xff")
+    check(s == 6 and json.loads(out)["exit_status"] == 6 and "/?" in json.loads(out)["error"], "so has one that is not there", s, out, err)
 
 
 def on_terminal(argv, stdin=b"", stdout=None):

@@ -46,7 +46,7 @@ int cli_fault_print(const struct options *o, struct cli_fault *f, bool json);
 typedef int cli_run(const struct options *o, struct cli_fault *f);
 int cli_command(const struct program_def *program, int argc, char **argv, cli_run *run);
 
-/* Append text that somebody else wrote: control characters become '?'. */
+/* Append text that somebody else wrote: control characters, and what is no UTF-8, become '?'. */
 void cli_append_clean(struct buf *out, struct span text);
 /* Write all to stdout. CLI_OK, or CLI_FILE after setting the fault. */
 MUST_USE int cli_print(struct span s, struct cli_fault *f);

@@ -196,8 +196,10 @@ static void tell(struct folder *d, const struct entry *e, const struct paths *p,
                  const struct message_report *report, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf line = BUF_INIT(LINE_MAX_BYTES);
+    AUTO(buf_clear) struct buf shown = BUF_INIT(PATH_MAX_BYTES);
     AUTO(cli_fault_clear) struct cli_fault own = CLI_FAULT_INIT;
 
+    cli_append_clean(&shown, span_str(e->name));
     pthread_mutex_lock(&d->lock);
     if (status == CLI_OK) {
         d->done++;
@@ -206,7 +208,7 @@ static void tell(struct folder *d, const struct entry *e, const struct paths *p,
     } else {
         d->status = d->failed++ == 0 || d->status == status ? status : CLI_FAILED;
         progress_hide(&d->run->progress);
-        complain(d->run->o, "%s: %.*s", e->name, (int)f->text.len,
+        complain(d->run->o, "%.*s: %.*s", (int)shown.len, (const char *)shown.ptr, (int)f->text.len,
                  f->text.ptr ? (const char *)f->text.ptr : "");
     }
     if (d->run->enclave.json && (line_write(e->name, p, status, report, f, &line) != ERR_OK ||
