@@ -638,6 +638,27 @@ print(json.dumps({{"Version": 1, "AccessKeyId": f"AKIDROTATED{{n}}", "SecretAcce
     check(g.stop() == 0, "it leaves")
 
 
+def credentials_that_stay():
+    """Asked for once more, there are no others yet, and these are good for long: that is no reason to ask again and again."""
+    v, (e,) = world()
+    folder = os.path.dirname(v)
+    count, config, program = (os.path.join(folder, n) for n in ("count", "config", "credentials"))
+    with open(program, "w") as f:
+        f.write(f"#!/bin/sh\necho >> {count}\n"
+                'echo \'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "2099-01-01T00:00:00Z"}\'\n')
+    os.chmod(program, 0o700)
+    with open(config, "w") as f:
+        f.write(f"[default]\ncredential_process = {program}\n")
+    g = Gateway(v, [16], QUICK, env={"AWS_CONFIG_FILE": config, "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"})
+    asked = lambda: os.path.getsize(count)
+    check(asked() == 1 and e.credentials, "asked for once", asked())
+    g.program.signal(1)
+    lib.until(lambda: asked() == 2, what="SIGHUP asks")
+    time.sleep(2.5)
+    check(asked() == 2, "on SIGHUP once more, and then not before they end", asked())
+    check(g.stop() == 0, "it leaves")
+
+
 # --- as a service --------------------------------------------------------------------------------------------------
 
 def usage():
@@ -720,7 +741,7 @@ def main():
     missing = lib.missing_programs(["nitroseal"])
     if missing:
         lib.skip_all("no " + " ".join(missing))
-    for part in (usage, forwarding, framing_of_answers, flow, retries, health, load_is_shared, turns, limits, hostile, credentials, systemd, graceful):
+    for part in (usage, forwarding, framing_of_answers, flow, retries, health, load_is_shared, turns, limits, hostile, credentials, credentials_that_stay, systemd, graceful):
         start = time.monotonic()
         part()
         print(f"# {part.__name__}: {time.monotonic() - start:.1f} s", flush=True)

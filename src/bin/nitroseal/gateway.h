@@ -95,6 +95,7 @@ struct gateway {
     struct cli_fault fetch_fault;
     int fetch_status;
     uint64_t generation; /* 0: none held */
+    int64_t renew_ms;    /* unix: when they are to be replaced */
     uint64_t fetch_at_ns;
     unsigned fetch_failures;
     bool is_fetching, has_fetched;

@@ -201,9 +201,12 @@ static void on_fetched(void *arg)
     g->fetches_bad += g->fetch_status != CLI_OK;
     if (is_new)
         take_fetched(g, now_s);
-    if (is_new || is_static) {
+    if (is_new || is_static)
+        g->renew_ms = gateway_refresh_at(now_s, g->current.expires_s) * MS_PER_S;
+    /* The same ones before that time: somebody asked on SIGHUP. */
+    if (is_new || is_static || (g->fetch_status == CLI_OK && now_ms < g->renew_ms)) {
         g->fetch_failures = 0;
-        int64_t in_ms = gateway_refresh_at(now_s, g->current.expires_s) * MS_PER_S - now_ms;
+        int64_t in_ms = g->renew_ms - now_ms;
         g->fetch_at_ns = now_ns + (in_ms > 0 ? (uint64_t)in_ms : MS_PER_S) * NS_PER_MS;
     } else { /* none, or there are no newer ones yet */
         g->fetch_failures++;
