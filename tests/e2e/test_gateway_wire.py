@@ -58,6 +58,27 @@ def forwarding():
     return e
 
 
+def strays():
+    """What a service sends after its answer to HEAD is nobody's answer."""
+    def serve(w):
+        if w.method == "HEAD":
+            w.send(b"HTTP/1.1 405 X\r\nContent-Length: 5\r\n\r\n")
+            time.sleep(0.3)
+            w.send(b"stray")
+        else:
+            w.answer(200, b"mine")
+
+    v, (e,) = world(serve)
+    g = Gateway(v, [16], NONE)
+    c = g.client()
+    c.request("HEAD", "/v1/x")
+    r = c.getresponse()
+    r.read()
+    answer = g.ask("GET", "/v1/x")
+    check(r.status == 405 and answer[0] == 200 and answer[2] == b"mine", "a body after HEAD is not taken for the next client's answer", answer)
+    check(g.stop() == 0, "it leaves")
+
+
 BACK = b'1;nitroseal-error="message_not_authentic"\r\n'
 
 
@@ -741,7 +762,7 @@ def main():
     missing = lib.missing_programs(["nitroseal"])
     if missing:
         lib.skip_all("no " + " ".join(missing))
-    for part in (usage, forwarding, framing_of_answers, flow, retries, health, load_is_shared, turns, limits, hostile, credentials, credentials_that_stay, systemd, graceful):
+    for part in (usage, forwarding, strays, framing_of_answers, flow, retries, health, load_is_shared, turns, limits, hostile, credentials, credentials_that_stay, systemd, graceful):
         start = time.monotonic()
         part()
         print(f"# {part.__name__}: {time.monotonic() - start:.1f} s", flush=True)

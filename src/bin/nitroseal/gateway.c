@@ -51,7 +51,7 @@ static const struct program_def program = {
               "/metrics.\nSignals: SIGTERM finishes what runs and leaves, at once when sent again; "
               "SIGHUP fetches credentials.\n\nExamples:\n"
               "  nitroseal gateway --listen 127.0.0.1:8080 --enclave 16 --enclave 17\n"
-              "  curl --data '{\"message\":\"hello\"}' http://127.0.0.1:8080/v1/encrypt\n\n"
+              "  curl --json '{\"message\":\"hello\"}' http://127.0.0.1:8080/v1/encrypt\n\n"
               "Exit status: 0 stopped by a signal, 1 failed, 2 usage.\n",
 };
 

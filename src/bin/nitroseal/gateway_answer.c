@@ -131,7 +131,8 @@ static bool read_head(struct exchange *x, bool is_last)
 
 static void finish(struct exchange *x, bool is_last)
 {
-    bool reusable = x->up_keep_alive && !is_last && !x->up->has_eof;
+    /* A service that has a body follow its answer to HEAD would answer the next one with it. */
+    bool reusable = x->up_keep_alive && !is_last && !x->up->has_eof && !x->to.head_only;
 
     exchange_finish(x, reusable);
 }
