@@ -248,6 +248,11 @@ def kubernetes():
     check(pages == env["ENCLAVE_MEMORY_MIB"] + "Mi" and enclave["resources"]["limits"]["aws.ec2.nitro/nitro_enclaves"] == "1", "the enclave's memory is what the pod has in huge pages", pages, env)
     medium = {v["name"]: v.get("emptyDir", {}).get("medium") for v in spec["volumes"]}
     check(medium["hugepages"] == "HugePages-2Mi", "on a volume of that page size", medium)
+    # All containers are told to stop at one moment, each after its own preStop: who needs another one must be gone before it.
+    told = {c["name"]: int(c.get("lifecycle", {"preStop": {"exec": {"command": ["sleep", "0"]}}})["preStop"]["exec"]["command"][1]) for c in spec["containers"]}
+    finishing = int(re.search(r"--stop-timeout MS .*\[default (\d+)\]", lib.run("nitroseal", "gateway", "--help")[1])[1]) // 1000
+    check(0 < told["tls"] < told["gateway"] and told["gateway"] + finishing <= told["enclave"] <= spec["terminationGracePeriodSeconds"] - 10,
+          "front, gateway and enclave stop one after the other", told, finishing)
     ports = {p["name"]: p["containerPort"] for c in spec["containers"] for p in c.get("ports", [])}
     targets = [p["targetPort"] for p in kinds["Service", "nitroseal"]["spec"]["ports"]]
     policy = [p["port"] for r in kinds["NetworkPolicy", "nitroseal"]["spec"]["ingress"] for p in r["ports"]]
