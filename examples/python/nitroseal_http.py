@@ -52,17 +52,18 @@ class Nitroseal:
 
     def ask(self, method, path, body=None, headers={}):
         """(headers, body) of an answer; Problem otherwise. A connection that had been idle for too long is made
-        again, once: no request here does harm when it is done twice."""
+        again, once: no request here does harm when it is done twice. One that failed in another way, or was late, is
+        not used again: what it still brings would be taken for the next answer."""
         for is_last in (self.connection.sock is None, True):
             try:
                 self.connection.request(method, path, body, headers)
                 answer = self.connection.getresponse()
+                data = answer.read()
                 break
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            except (OSError, http.client.HTTPException) as error:
                 self.connection.close()
-                if is_last:
+                if is_last or not isinstance(error, (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)):
                     raise
-        data = answer.read()
         if answer.status >= 300:
             is_problem = answer.headers.get_content_type() == "application/problem+json"
             raise Problem(answer.status, data if is_problem else b"")
@@ -105,7 +106,7 @@ def main(argv):
     except Problem as problem:
         print(problem, file=sys.stderr)
         return {403: 4, 422: 5}.get(problem.status, 1)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         print(f"{argv[1]}: {error}", file=sys.stderr)
         return 3
     return 0

@@ -100,6 +100,35 @@ def compiles(root, env, found):
 
 # --- the examples --------------------------------------------------------------------------------------------------
 
+def python_timeout(nitroseal_http):
+    """A service played here that is silent once, cuts one answer, and then serves."""
+    path = os.path.join(lib.private_folder(), "s")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(4)
+    kept = []
+
+    def serve():
+        for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"):
+            c, _ = listener.accept()
+            c.recv(65536)
+            c.sendall(answer)
+            kept.append(c)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with nitroseal_http.Nitroseal(path, timeout=0.3) as enclave:
+        for why in ("silent", "cut"):
+            try:
+                enclave.random(4)
+                check(False, f"Python: a service that is {why} raises")
+            except OSError as error:
+                check(isinstance(error, TimeoutError), f"Python: a service that is {why} raises", error)
+        try:
+            check(enclave.random(4) == b"good", "Python: and the next request is made over another connection")
+        except Exception as error:
+            check(False, "Python: and the next request is made over another connection", repr(error))
+
+
 def examples(work, found):
     env = {**lib.CLEAN, "LD_LIBRARY_PATH": os.path.dirname(found["libnitroseal.so.1"]), "NITROSEAL_VSOCK": "unix:" + stack.v}
     where, path = f"vsock:{lib.CID}:{lib.PORT}", os.path.join(stack.v, f"{lib.CID}.vsock_{lib.PORT}")
@@ -131,6 +160,7 @@ def examples(work, found):
         except nitroseal_http.Problem as problem:
             check((problem.status, problem.code) == (422, "signature_invalid"), "Python: a wrong signature raises", problem)
         check(len(enclave.random(1000)) == 1000, "Python: and its connection lives on")
+    python_timeout(nitroseal_http)
     p = command(sys.executable, python, path, "from Python", env=env)
     check(p.returncode == 0 and "decrypted: from Python\n" in p.stdout and "attestation: " in p.stdout, "the Python program", p)
     p = run("seal", "unix:" + path, "held credentials")
