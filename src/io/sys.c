@@ -181,11 +181,23 @@ enum err fd_write_all(int fd, struct span s, uint64_t deadline_ns, struct why *w
     return ERR_OK;
 }
 
+void process_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        /* What is opened gets the lowest number that is free: this one. */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            (void)open("/", O_PATH | O_DIRECTORY);
+    }
+}
+
 enum err process_harden(void)
 {
     const struct rlimit no_core = { 0, 0 };
     const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
+    process_streams();
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return ERR_IO;
     if (setrlimit(RLIMIT_CORE, &no_core) != 0 || sigaction(SIGPIPE, &ignore, NULL) != 0)

@@ -35,6 +35,9 @@ MUST_USE enum err fd_read_some(int fd, size_t max, struct buf *out, bool *eof, u
                                struct why *why);
 MUST_USE enum err fd_write_all(int fd, struct span s, uint64_t deadline_ns, struct why *why);
 
+/* Before anything is opened: standard streams that are closed become such as can be neither read
+ * nor written. Else what is opened next takes their place, and gets what is meant for them. */
+void process_streams(void);
 /* First thing in every daemon: not dumpable, no core, no new privileges, SIGPIPE ignored, umask
  * 077, few malloc arenas, large blocks given back to the system. ERR_IO. */
 MUST_USE enum err process_harden(void);

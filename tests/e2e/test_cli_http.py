@@ -2,7 +2,7 @@
 """The command line over libnitroseal and over the seed protocol is the same: a service played here gives the same answers by both, and status, output and
 words have to agree. Then what only the HTTP API has: connections that are kept, a service that knows only the seed protocol, one that does not even
 answer what it does not understand, hostile answers. TAP."""
-import base64, json, os, socket, threading, time
+import base64, json, os, socket, subprocess, threading, time
 
 import lib
 from lib import check
@@ -167,6 +167,28 @@ def kinds_of_service():
     check(status == 3 and "did not answer in time" in err, "an answer that is late: 3", status, err)
 
 
+def closed():
+    """Standard streams that are closed: no file and no connection of ours takes their place, to be written to as if it were one."""
+    service.http, service.raw = "yes", None
+    service.answer = lambda rq: {"operation": "encrypt", **SEALED} if "message" in rq else {"operation": "decrypt", "decrypted": "the text", "signature_valid": True}
+    cli = os.path.join(lib.BIN, "nitroseal")
+
+    def without(how, *argv):
+        p = subprocess.run(["sh", "-c", 'exec "$@" ' + how, "sh", cli, *argv], env={**lib.CLEAN, **ENV}, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+    given = [SEALED[k] for k in ("encrypted", "signature", "ciphertext_blob")]
+    for argv in (["encrypt", "x"], ["encrypt", "--json", "x"], ["decrypt", *given], ["decrypt", "--json", *given]):
+        status, out, err = without(">&-", *argv)
+        check(status == 6 and err.count("\n") == 1 and "cannot write" in err, f"{' '.join(argv[:2])}, standard output closed: 6", status, err)
+    status, out, err = without("<&-", "encrypt")
+    check(status == 6 and "cannot read" in err, "standard input closed: 6", status, err)
+    status, out, err = without("2>&-", "encrypt", "x")
+    check(status == 0 and out.count("\n") == 3, "standard error closed, and nothing to say", status, out)
+    status, out, err = without("2>&- >&- <&-", "decrypt", folder + "/none")
+    check(status == 6, "all of them closed: the status still tells", status)
+
+
 def kept_connections():
     """The real service counts them."""
     if lib.missing_programs():
@@ -195,5 +217,6 @@ def stack_metrics(stack):
 
 the_same()
 kinds_of_service()
+closed()
 kept_connections()
 lib.plan()

@@ -8,6 +8,7 @@
 #include "bin/nitroseal/image_cmd.h"
 #include "bin/nitroseal/message.h"
 #include "bin/nitroseal/policy_cmd.h"
+#include "io/sys.h"
 
 static const struct command {
     const char *name;
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "nitroseal";
 
+    process_streams();
     (void)signal(SIGPIPE, SIG_IGN);
     i18n_init();
     if (strcmp(name, "kms-client") == 0)
