@@ -192,6 +192,7 @@ static enum err line_write(const char *name, const struct paths *p, int status,
     return r == ERR_OK ? buf_append_byte(out, '\n') : r;
 }
 
+/* `p` is looked at only where it went well. */
 static void tell(struct folder *d, const struct entry *e, const struct paths *p, int status,
                  const struct message_report *report, struct cli_fault *f)
 {
@@ -237,8 +238,7 @@ static void *work(void *arg)
         int status = p ? convert(d, e, p, &report, &f)
                        : cli_fault_set(&f, CLI_FAILED, "%s", err_name(ERR_NOMEM));
         progress_add(&d->run->progress, 0, 1);
-        if (p)
-            tell(d, e, p, status, &report, &f);
+        tell(d, e, p, status, &report, &f);
         free(p);
     }
     return NULL;
