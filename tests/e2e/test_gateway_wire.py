@@ -510,6 +510,8 @@ def limits():
     check(out.startswith(b"HTTP/1.1 431"), "one byte more: 431", out[:100])
     e.serve = lambda w: time.sleep(3) and None
     check(code_of(g.ask("GET", "/v1/x")) == (504, "enclave_timeout"), "an enclave that is silent: 504")
+    out = g.raw(b"POST /v1/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+    check(out.startswith(b"HTTP/1.1 504") and b"enclave_timeout" in out, "one that never says to go on is the one that is late: 504", out)
 
     def endless(w):
         w.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")

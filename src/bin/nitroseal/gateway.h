@@ -160,6 +160,7 @@ struct exchange {
     uint64_t tried; /* a bit for each enclave */
     unsigned status;
     bool expects;     /* 100-continue */
+    bool goes_on;     /* which has come */
     bool can_replay;  /* all of the body that was sent is in `replay` */
     bool needs_fresh; /* a kept connection was closed on it: the next one is new, and the last */
     bool is_moved;    /* an enclave refused it */

@@ -106,6 +106,7 @@ static bool read_head(struct exchange *x, bool is_last)
         }
         if (head.status >= 200)
             break;
+        x->goes_on = x->goes_on || head.status == 100;
         r = head.status == 100 && x->expects && x->to.minor == 1 ? send_head(x, &head) : ERR_OK;
         buf_consume(in, used);
         if (r != ERR_OK) {

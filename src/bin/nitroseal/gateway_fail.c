@@ -104,8 +104,11 @@ void exchange_tick(struct exchange *x, uint64_t now_ns)
         x->moved_ns = now_ns;
     x->unsent = unsent;
     bool is_for_reader = unsent > 0;
-    bool is_for_client = !is_for_reader && !x->request.done && x->up && x->up->is_open &&
-                         conn_unsent(x->up->conn) == 0;
+    /* A client that asked whether to go on is waited for once it was told, or has gone on anyway.
+     */
+    bool has_asked = x->expects && !x->goes_on && x->request.bytes == 0;
+    bool is_for_client = !is_for_reader && !x->request.done && !has_asked && x->up &&
+                         x->up->is_open && conn_unsent(x->up->conn) == 0;
     uint64_t ms = is_for_reader ? set->write_ms : is_for_client ? set->read_ms : set->answer_ms;
     if (now_ns > x->moved_ns + ms * NS_PER_MS)
         out_of_time(x, is_for_client, is_for_reader);
