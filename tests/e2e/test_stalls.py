@@ -133,6 +133,42 @@ def slow_reader(stack):
     s.close()
 
 
+def unread_answers(stack):
+    """Answers that nobody reads are memory, too."""
+    p = stack.start_service(cid=51, name="service-unread", options=["--max-buffered", 16 << 20, "--write-timeout", 4000])
+    hold(stack, 51)
+    body, taken, refused = os.urandom(4 << 20), [], 0
+    for _ in range(12):
+        s = connect(stack, 51)
+        s.sendall(b"POST /v1/encrypt HTTP/1.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (BINARY.encode(), len(body)))
+        try:
+            s.sendall(body)
+        except OSError:
+            pass  # refused before it was whole
+        status = s.recv(12)
+        refused += status == b"HTTP/1.1 503"
+        taken.append(s)
+    held = metrics(stack, 51)["nitroseal_buffered_bytes"]
+    check(refused >= 6 and (8 << 20) < held < (24 << 20), "twelve answers of 4 MB that are not read: no more than fit", refused, held)
+    with connect(stack, 51) as s:  # small requests, whole at once, have their answers as long as they read them
+        s.sendall(HEALTH * 3)
+        out = b""
+        while out.count(b'{"status":"ok"}') < 3:
+            out += s.recv(65536)
+        check(out.count(b"HTTP/1.1 200 OK") == 3, "who reads is served", out)
+    for s in taken[:6]:
+        rest_of = s.recv(PIECE)
+        while rest_of and is_open(s) and select.select([s], [], [], 0.5)[0]:
+            rest_of = s.recv(1 << 20)
+    for s in taken:
+        s.close()
+    check(lib.until(lambda: metrics(stack, 51)["nitroseal_buffered_bytes"] < 500, seconds=15), "nothing is counted when they have gone", metrics(stack, 51)["nitroseal_buffered_bytes"])
+    with connect(stack, 51) as s:
+        s.sendall(b"POST /v1/encrypt HTTP/1.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (BINARY.encode(), len(body)) + body)
+        check(s.recv(12) == b"HTTP/1.1 200", "and there is room again")
+    p.stop()
+
+
 def stopping(stack):
     """KMS does not answer: the service ends in its time, as it should, with requests that pause between two tries."""
     p = stack.start_service(cid=52, name="service-stopping", options=["--kms-try", "3000", "--kms-deadline", "600000"])
@@ -166,5 +202,6 @@ held_back_then_done(the_stack, short)
 held_back_then_waiting(the_stack, short)
 short.stop()
 slow_reader(the_stack)
+unread_answers(the_stack)
 stopping(the_stack)
 lib.plan()

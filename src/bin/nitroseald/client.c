@@ -10,10 +10,13 @@ enum {
 
 void client_count(struct client *cl, size_t bytes)
 {
-    cl->s->buffered += bytes - cl->counted;
-    cl->counted = bytes;
-    if (bytes > cl->largest)
-        cl->largest = bytes;
+    uint64_t all = bytes + (cl->conn ? conn_unsent(cl->conn) : 0);
+
+    cl->requests = bytes;
+    cl->s->buffered += all - cl->counted;
+    cl->counted = all;
+    if (all > cl->largest)
+        cl->largest = all;
 }
 
 void client_free(struct client *cl)
@@ -114,6 +117,7 @@ static void on_drained(struct conn *c, void *arg)
     struct client *cl = arg;
     (void)c;
 
+    client_count(cl, cl->requests);
     if (is_streaming(cl))
         stream_drained(cl);
     else if (cl->kind == CLIENT_HTTP && cl->phase != CLIENT_LEAVING)
@@ -126,6 +130,7 @@ static void on_closed(struct conn *c, void *arg, enum err r, const struct why *w
     (void)c;
 
     cl->conn = NULL;
+    client_count(cl, cl->requests);
     if (r != ERR_OK && cl->phase != CLIENT_READING)
         log_event(LOG_DEBUG, "client gone", LOG_STR("error", err_name(r)),
                   LOG_STR("why", why && why->what ? why->what : ""));

@@ -432,10 +432,13 @@ static bool read_body(struct client *cl)
     return true;
 }
 
-/* A client that asks and does not read is not served until it does. */
+/* A client that asks and does not read is not served until it does; where memory is short, not
+ * even one that has not read its last answer. */
 static bool is_blocked(struct client *cl)
 {
-    if (conn_unsent(cl->conn) < UNSENT_MAX)
+    size_t unsent = conn_unsent(cl->conn);
+
+    if (unsent < UNSENT_MAX && (unsent == 0 || cl->s->buffered <= cl->s->set->buffered_max))
         return false;
     if (!cl->is_blocked)
         conn_set_deadline(cl->conn, clock_mono_ns() + cl->s->set->write_ms * NS_PER_MS);

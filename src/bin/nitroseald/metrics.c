@@ -119,7 +119,8 @@ static void put_load(struct prom *p, const struct metrics *m, const struct metri
     prom_single(p, "connections_total", "counter", "Connections accepted.", m->connections);
     prom_single(p, "connections_refused_total", "counter", "Connections beyond the limit.",
                 m->refused);
-    prom_single(p, "buffered_bytes", "gauge", "Requests in memory.", now->buffered);
+    prom_single(p, "buffered_bytes", "gauge", "Requests and unread answers in memory.",
+                now->buffered);
     if (now->resident_bytes)
         prom_process(p, "resident_memory_bytes", "gauge", "Resident memory.", now->resident_bytes);
 }

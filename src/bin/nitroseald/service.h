@@ -48,7 +48,7 @@ struct service {
     struct task *awaiting, **awaiting_last; /* a document */
     unsigned running;                       /* tasks and streams */
     unsigned streams;
-    uint64_t buffered;         /* bytes of requests in memory */
+    uint64_t buffered;         /* bytes in memory of requests, and of answers not taken yet */
     struct loop_timer *rotate; /* the next key */
     struct loop_timer *renew;  /* the next document */
     struct loop_timer *forget; /* kept data keys */
@@ -84,7 +84,8 @@ struct client {
     uint64_t deadline_ns, armed_ns; /* of READING; 0: none. The timer is never later than it */
     struct kms_flow flow;
     unsigned tasks;
-    uint64_t counted, largest;
+    uint64_t counted, largest; /* bytes in memory: of requests, and of answers not taken yet */
+    size_t requests;           /* of these */
     bool has_eof;
     bool is_pumping;        /* inside http_data() */
     bool is_blocked;        /* it reads too slowly */
@@ -134,7 +135,7 @@ bool service_is_full(const struct service *s);
 /* client.c */
 void client_accepted(struct conn *c, void *service);
 void client_over(struct conn *c, void *service);
-/* Bytes that the client's requests take now. */
+/* Bytes that the client's requests take now; those of answers that it has not taken are added. */
 void client_count(struct client *cl, size_t bytes);
 /* Until when something must have come; 0: no limit. */
 void client_set_deadline(struct client *cl, uint64_t at_ns);

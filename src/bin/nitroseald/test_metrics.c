@@ -148,7 +148,7 @@ static const char *const whole[] = {
     "# HELP nitroseal_connections_refused_total Connections beyond the limit.",
     "# TYPE nitroseal_connections_refused_total counter",
     "nitroseal_connections_refused_total 19",
-    "# HELP nitroseal_buffered_bytes Requests in memory.",
+    "# HELP nitroseal_buffered_bytes Requests and unread answers in memory.",
     "# TYPE nitroseal_buffered_bytes gauge",
     "nitroseal_buffered_bytes 8",
     "# HELP process_resident_memory_bytes Resident memory.",
