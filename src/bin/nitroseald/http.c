@@ -335,22 +335,24 @@ static enum err read_chunks(struct client *cl, struct why *why)
 {
     struct http_call *call = cl->call;
     struct buf *in = conn_in(cl->conn);
+    size_t at = call->head_bytes;
     bool done = false;
     enum err r = ERR_OK;
 
-    buf_consume(in, call->head_bytes);
-    call->head_bytes = 0;
     while (r == ERR_OK && !done) {
         struct span content;
         size_t taken;
-        r = http1_body_next(&call->reader, buf_view(in), &content, &taken, &done, why);
+        r = http1_body_next(&call->reader, span_from(buf_view(in), at), &content, &taken, &done,
+                            why);
         if (r != ERR_OK && r != ERR_MORE)
             return r;
         enum err kept = buf_append(&call->chunks, content);
-        buf_consume(in, taken);
         if (kept != ERR_OK)
             return kept;
+        at += taken;
     }
+    buf_consume(in, at); /* once: each moves the rest, and chunks may be small */
+    call->head_bytes = 0;
     client_count(cl, call->chunks.len + in->len);
     return r;
 }
