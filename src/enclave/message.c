@@ -20,6 +20,17 @@ static enum err fail_context(struct message *m, enum err r, const struct why *wh
     return r;
 }
 
+/* Its own pairs and those that are required besides go to KMS together. */
+static bool fits_kms(struct span pairs)
+{
+    struct esdk_pair p;
+    unsigned n = 0;
+
+    while (n <= MESSAGE_PAIRS_MAX && esdk_pair_next(&pairs, &p))
+        n++;
+    return n <= MESSAGE_PAIRS_MAX;
+}
+
 /* --- steps: each leaves the state that comes next --- */
 
 static enum err read_header(struct message *m, struct crypto *cx, struct span *in, bool is_last)
@@ -39,10 +50,15 @@ static enum err read_header(struct message *m, struct crypto *cx, struct span *i
     r = esdk_context_full(m->header, m->required, m->n_required, &m->full_context, &why);
     if (r != ERR_OK)
         return fail_context(m, r, &why);
+    struct span pairs = span_from(buf_view(&m->full_context), CONTEXT_COUNT_BYTES);
+    if (!fits_kms(pairs)) {
+        why.what = "the encryption context and what is required besides are more than 64 pairs";
+        return fail(m, ERR_LIMIT, &why);
+    }
     m->ask = (struct enclave_key_ask){
         .arn = m->opened_arn,
         .bytes = m->header->suite->key_bytes,
-        .pairs = span_from(buf_view(&m->full_context), CONTEXT_COUNT_BYTES),
+        .pairs = pairs,
         .ciphertext = m->ask.ciphertext,
         .suite = m->header->suite,
         .policy = m->policy,

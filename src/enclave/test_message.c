@@ -1,6 +1,7 @@
 #include "enclave/message.h"
 #include "testing/t.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ARN     "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -233,6 +234,38 @@ static void faults(void **state)
     assert_string_equal(fault.code, "message_limit");
 }
 
+/* Pairs that a message does not carry but is required to be bound to go to KMS as well: there they
+ * have to fit, all together. None of these is bound, which shows once the key is there. */
+static void required_beside_its_own(void **state)
+{
+    (void)state;
+    AUTO(buf_clear) struct buf sealed = BUF_INIT(65536), back = BUF_INIT(65536);
+    struct message_options seal = options(MESSAGE_ENCRYPT), open = options(MESSAGE_DECRYPT);
+    const struct esdk_pair has[] = { { SPAN_LIT("a"), SPAN_LIT("1") },
+                                     { SPAN_LIT("b"), SPAN_LIT("2") } };
+    struct esdk_pair wants[MESSAGE_PAIRS_MAX];
+    char names[MESSAGE_PAIRS_MAX][8];
+    struct message_fault fault;
+
+    seal.context = has;
+    seal.n_context = 2;
+    assert_int_equal(through(&seal, SPAN_LIT("text"), 4, &sealed, &fault), ERR_OK);
+    for (size_t i = 0; i < MESSAGE_PAIRS_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "r%02zu", i);
+        wants[i] = (struct esdk_pair){ span_str(names[i]), SPAN_LIT("v") };
+    }
+    open.required = wants;
+    open.n_required = MESSAGE_PAIRS_MAX - 2;
+    assert_int_equal(through(&open, buf_view(&sealed), 9999, &back, &fault), ERR_VERIFY);
+    assert_string_equal(fault.code, "message_not_authentic");
+    open.n_required++;
+    assert_int_equal(through(&open, buf_view(&sealed), 9999, &back, &fault), ERR_LIMIT);
+    assert_string_equal(fault.code, "message_limit");
+    assert_non_null(strstr(fault.why.what, "64 pairs"));
+    wants[0] = has[0]; /* one that it carries counts once */
+    assert_int_equal(through(&open, buf_view(&sealed), 9999, &back, &fault), ERR_VERIFY);
+}
+
 /* The key that KMS gave is not the message's. */
 static void another_data_key(void **state)
 {
@@ -258,10 +291,11 @@ static void another_data_key(void **state)
 
 int main(void)
 {
-    enum { N = sizeof key_rows / sizeof key_rows[0], FIXED = 3 };
+    enum { N = sizeof key_rows / sizeof key_rows[0], FIXED = 4 };
     struct CMUnitTest tests[FIXED + N] = {
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(faults),
+        cmocka_unit_test(required_beside_its_own),
         cmocka_unit_test(another_data_key),
     };
 
