@@ -239,9 +239,10 @@ struct enclave_key_ticket {
     bool may_keep;
 };
 #define ENCLAVE_BYTES_UNKNOWN UINT64_MAX
-/* `bytes`: that a new key is to seal. True: *key is a copy, *blob lives until the next call. */
+/* `bytes`: that a new key is to seal. True: *key is a copy, *blob lives until the next call. When
+ * the held credentials are over, so are the keys that were had with them. */
 bool enclave_key_find(struct enclave *e, const struct enclave_key_ask *ask, uint64_t bytes,
-                      uint64_t mono_ns, struct secret *key, struct span *blob,
+                      struct enclave_time now, struct secret *key, struct span *blob,
                       struct enclave_key_ticket *ticket);
 void enclave_key_keep(struct enclave *e, const struct enclave_key_ticket *t,
                       const struct secret *key, struct span blob, uint64_t bytes, uint64_t mono_ns);

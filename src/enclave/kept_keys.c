@@ -14,7 +14,7 @@ void enclave_keys_forget(struct enclave *e)
 }
 
 bool enclave_key_find(struct enclave *e, const struct enclave_key_ask *ask, uint64_t bytes,
-                      uint64_t mono_ns, struct secret *key, struct span *blob,
+                      struct enclave_time now, struct secret *key, struct span *blob,
                       struct enclave_key_ticket *ticket)
 {
     const struct key_cache_use use = {
@@ -28,11 +28,15 @@ bool enclave_key_find(struct enclave *e, const struct enclave_key_ask *ask, uint
     };
 
     *ticket = (struct enclave_key_ticket){ .may_keep = false };
+    if (!enclave_credentials(e, now.wall_s)) {
+        epoch_next(e); /* expired */
+        return false;
+    }
     if (!e->cache || (ask->is_new && bytes == ENCLAVE_BYTES_UNKNOWN) ||
         key_cache_id(e->cx, &use, &ticket->id) != ERR_OK)
         return false;
     ticket->epoch = e->epoch;
-    ticket->may_keep = !key_cache_get(e->cache, &ticket->id, bytes, mono_ns, key, blob);
+    ticket->may_keep = !key_cache_get(e->cache, &ticket->id, bytes, now.mono_ns, key, blob);
     return !ticket->may_keep;
 }
 

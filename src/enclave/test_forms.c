@@ -192,6 +192,46 @@ static void credentials(void **state)
     world_clear(&w);
 }
 
+/* A data key was had with credentials: it is not there for longer than they are. */
+static void kept_keys_end_with_credentials(void **state)
+{
+    (void)state;
+    struct world w = world_new(NULL);
+    const struct sigv4_credentials c = { SPAN_LIT("AKIDNEW"), SPAN_LIT("s"), SPAN_EMPTY };
+    const struct key_cache_limits limits = {
+        .age_ns = 60 * (uint64_t)T_SECOND, .messages = 10, .bytes = 1000, .entries = 2
+    };
+    const struct enclave_key_ask asked = {
+        .is_new = true,
+        .arn = SPAN_LIT(T_ARN),
+        .bytes = 32,
+        .suite = esdk_suite_find(ESDK_SUITE_COMMITTING),
+    };
+    struct enclave_key_ticket ticket;
+    struct secret key, found;
+    struct span blob;
+
+    assert_int_equal(key_cache_new(&limits, &w.e->cache), ERR_OK);
+    assert_int_equal(secret_copy(SPAN_ARRAY(w.data_key), &key), ERR_OK);
+    assert_false(enclave_key_find(w.e, &asked, 4, w.now, &found, &blob, &ticket));
+    assert_false(ticket.may_keep); /* there are no credentials */
+    assert_int_equal(enclave_credentials_set(w.e, &c, w.now.wall_s + 5), ERR_OK);
+    assert_false(enclave_key_find(w.e, &asked, 4, w.now, &found, &blob, &ticket));
+    assert_true(ticket.may_keep);
+    enclave_key_keep(w.e, &ticket, &key, SPAN_LIT("blob"), 4, w.now.mono_ns);
+    w.now.wall_s += 4;
+    assert_true(enclave_key_find(w.e, &asked, 4, w.now, &found, &blob, &ticket));
+    t_assert_span(blob, SPAN_LIT("blob"));
+    secret_clear(&found);
+    w.now.wall_s += 1;
+    assert_false(enclave_key_find(w.e, &asked, 4, w.now, &found, &blob, &ticket));
+    assert_false(ticket.may_keep);
+    assert_int_equal(enclave_keys_counts(w.e).entries, 0);
+    assert_int_equal(enclave_keys_counts(w.e).cleared, 1);
+    secret_clear(&key);
+    world_clear(&w);
+}
+
 static void credentials_of_a_batch(void **state)
 {
     (void)state;
@@ -254,6 +294,7 @@ int main(void)
         cmocka_unit_test(json_withholds),
         cmocka_unit_test(headers),
         cmocka_unit_test(credentials),
+        cmocka_unit_test(kept_keys_end_with_credentials),
         cmocka_unit_test(credentials_of_a_batch),
         cmocka_unit_test(next_key),
     };

@@ -196,7 +196,7 @@ static bool find_key(struct stream *st, const struct enclave_key_ask *ask)
     struct secret key;
     struct span blob;
 
-    if (!enclave_key_find(st->cl->s->enclave, ask, st->length, clock_mono_ns(), &key, &blob,
+    if (!enclave_key_find(st->cl->s->enclave, ask, st->length, service_now(st->cl->s), &key, &blob,
                           &st->ticket))
         return false;
     enum err r = message_key_give(st->m, &key, blob);
