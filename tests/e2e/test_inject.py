@@ -292,6 +292,18 @@ def first_pages(w):
     check(injected.settle(w.serves), "no page for a secret: it serves afterwards")
 
 
+def renewal(w):
+    """There is no memory when the document is to be renewed, and nobody asks for anything: a gateway sends nothing to an enclave that is
+    not healthy, so that it must get well by itself."""
+    where = os.path.join(w.stack.v, f"{lib.CID}.vsock_{lib.PORT}")
+    health = lambda: lib.UnixHTTP(where).ask("GET", "/healthz")[0]
+    check(w.serves() and health() == 200, "renewal: healthy at first")
+    w.block.often("alloc", 1)
+    time.sleep(2.5)
+    w.block.calm()
+    check(injected.settle(lambda: health() == 200), "no memory when the document was to be renewed: healthy again without a request", w.stack.service.text()[-500:])
+
+
 def clock_steps(w):
     hour = 3600
     for name, steps in {"an hour back": [-hour], "six hours back and right again": [-6 * hour, 0], "two minutes ahead": [120],
@@ -416,6 +428,7 @@ over_http(the_world)
 storms(the_world)
 first_pages(the_world)
 does_not_spin(the_world)
+renewal(the_world)
 clock_steps(the_world)
 statuses = the_world.stack.service.stop()
 check(statuses == 0, "SIGTERM: the service leaves with status 0", statuses)

@@ -91,6 +91,9 @@ static void begin_document(struct service *s)
         job->result = r;
         enclave_document_end(s->enclave, job, service_now(s));
     }
+    log_event(LOG_ERROR, "no attestation document", LOG_STR("error", err_name(r)),
+              LOG_STR("why", "service is busy"));
+    renew_in_time(s, r); /* there may be no request that would ask for one */
     tell_all(s, r, "service is busy");
 }
 
