@@ -1,6 +1,8 @@
 #include "io/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -18,6 +20,15 @@ static struct {
     const char *program;
     enum log_level level;
 } config = { "nitroseal", LOG_INFO };
+
+/* Lines that wait, of the thread that has called log_hold(). No more than one call to a pipe keeps
+ * together. */
+static struct {
+    bool is_on;
+    pthread_t owner;
+    size_t len;
+    char text[PIPE_BUF];
+} held;
 
 struct line {
     size_t len;
@@ -110,6 +121,20 @@ static void put_time(struct line *l)
     put_str(l, " ");
 }
 
+static void put_number(struct line *l, int64_t v)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+    do
+        digits[--at] = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (v < 0)
+        digits[--at] = '-';
+    put(l, digits + at, sizeof digits - at);
+}
+
 void log_init(const char *program, enum log_level level)
 {
     config.program = program;
@@ -127,6 +152,50 @@ enum err log_level_parse(const char *text, enum log_level *out)
     return ERR_MALFORMED;
 }
 
+/* One call, so that lines of several processes on one pipe do not mix; a log that cannot be written
+ * has nowhere to say so. */
+static void write_out(const char *text, size_t len)
+{
+    ssize_t written;
+
+    do
+        written = write(STDERR_FILENO, text, len);
+    while (written < 0 && errno == EINTR);
+}
+
+static bool is_holder(void)
+{
+    return held.is_on && pthread_equal(held.owner, pthread_self());
+}
+
+void log_flush(void)
+{
+    if (held.len == 0 || !is_holder())
+        return;
+    write_out(held.text, held.len);
+    held.len = 0;
+}
+
+void log_hold(void)
+{
+    held.owner = pthread_self();
+    held.is_on = true;
+}
+
+void log_release(void)
+{
+    log_flush();
+    held.is_on = false;
+}
+
+static void keep(const struct line *l)
+{
+    if (sizeof held.text - held.len < l->len)
+        log_flush();
+    memcpy(held.text + held.len, l->text, l->len);
+    held.len += l->len;
+}
+
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t n)
 {
     struct line l;
@@ -141,21 +210,19 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     put_str(&l, " ");
     put_str(&l, event);
     for (size_t i = 0; i < n; i++) {
-        char number[24];
         put_str(&l, " ");
         put_str(&l, fields[i].key);
         put_str(&l, "=");
         if (fields[i].text.ptr)
             put_value(&l, fields[i].text);
         else
-            put(&l, number,
-                (size_t)snprintf(number, sizeof(number), "%lld", (long long)fields[i].number));
+            put_number(&l, fields[i].number);
     }
     l.text[l.len++] = '\n';
-    /* One call, so that lines of several processes on one pipe do not mix; a log that cannot be
-     * written has nowhere to say so. */
-    ssize_t written;
-    do
-        written = write(STDERR_FILENO, l.text, l.len);
-    while (written < 0 && errno == EINTR);
+    if (is_holder() && level >= LOG_INFO) {
+        keep(&l);
+        return;
+    }
+    log_flush(); /* what was before it stays before it */
+    write_out(l.text, l.len);
 }

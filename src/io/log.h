@@ -28,6 +28,13 @@ struct log_field {
 void log_init(const char *program, enum log_level level);
 /* "error", "warn", "info", "debug". ERR_MALFORMED. */
 MUST_USE enum err log_level_parse(const char *text, enum log_level *out);
+/* From now on lines of this thread wait for each other, warnings and errors apart, until there is
+ * a pipe's worth of them or log_flush(): to write each by itself costs a busy service more than to
+ * open a small message. A loop flushes before it sleeps, and so do log_release() and a line that
+ * does not wait. One thread at a time; not for processes that fork meanwhile. */
+void log_hold(void);
+void log_release(void);
+void log_flush(void); /* nothing, where nothing is held */
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "io/log.h"
+
 enum { FIRST_FILES = 254 }; /* that the first table of libuv has places for */
 
 struct loop {
@@ -132,6 +134,7 @@ static void on_prepare(uv_prepare_t *h)
         return;
     }
     (void)uv_idle_stop(&l->idle);
+    log_flush();
     be_patient(l);
 }
 

@@ -6,7 +6,7 @@
 
 #include "io/log.h"
 
-static char line[4096];
+static char line[8192];
 
 /* What `stmt` writes to stderr, in `line`, without the time in front. */
 #define CAPTURE(stmt)                                                                              \
@@ -111,15 +111,58 @@ static void levels(void **state)
     assert_string_equal(after_time(), "warn p e n=1\n");
 }
 
+static void held_lines_wait(void **state)
+{
+    (void)state;
+    log_init("p", LOG_INFO);
+    log_hold();
+    CAPTURE(log_event(LOG_INFO, "e", LOG_INT("n", 1)));
+    assert_string_equal(line, "");
+    CAPTURE(log_event(LOG_DEBUG, "e", LOG_INT("n", 2)));
+    assert_string_equal(line, "");
+    CAPTURE(log_flush());
+    assert_string_equal(after_time(), "info p e n=1\n");
+    CAPTURE(log_flush());
+    assert_string_equal(line, "");
+    /* A warning does not wait, nor does what was before it. */
+    CAPTURE(log_event(LOG_INFO, "e", LOG_INT("n", -3)); log_event(LOG_WARN, "f", LOG_INT("n", 4)));
+    assert_memory_equal(after_time(), "info p e n=-3\n", 14);
+    assert_string_equal(strchr(line, '\n') + 1 + 25, "warn p f n=4\n");
+    CAPTURE(log_event(LOG_INFO, "e", LOG_INT("n", 5)); log_release());
+    assert_string_equal(after_time(), "info p e n=5\n");
+    CAPTURE(log_event(LOG_INFO, "e", LOG_INT("n", 6)));
+    assert_string_equal(after_time(), "info p e n=6\n");
+}
+
+/* Lines of 512 bytes: eight are what a pipe takes at once, and then there is one byte more. */
+static void no_more_than_a_pipe_takes(void **state)
+{
+    char text[512];
+    (void)state;
+    log_init("p", LOG_INFO);
+    memset(text, 'x', sizeof text);
+    for (size_t over = 0; over < 2; over++) {
+        size_t value = 512 - strlen("2026-01-02T03:04:05.678Z info p e k=\n");
+        log_hold();
+        for (int i = 0; i < 7; i++) {
+            CAPTURE(log_event(LOG_INFO, "e", LOG_SPAN("k", span_of((uint8_t *)text, value))));
+            assert_string_equal(line, "");
+        }
+        CAPTURE(log_event(LOG_INFO, "e", LOG_SPAN("k", span_of((uint8_t *)text, value + over))));
+        assert_int_equal(strlen(line), over ? 7 * 512 : 0);
+        CAPTURE(log_release());
+        assert_int_equal(strlen(line), over ? 513 : 4096);
+    }
+}
+
 int main(void)
 {
     enum { N = sizeof(rows) / sizeof(rows[0]) };
-    struct CMUnitTest tests[N + 4] = {
-        cmocka_unit_test(plain_line),
-        cmocka_unit_test(long_values_are_cut),
-        cmocka_unit_test(a_line_is_bounded),
-        cmocka_unit_test(levels),
+    struct CMUnitTest tests[N + 6] = {
+        cmocka_unit_test(plain_line),        cmocka_unit_test(long_values_are_cut),
+        cmocka_unit_test(a_line_is_bounded), cmocka_unit_test(levels),
+        cmocka_unit_test(held_lines_wait),   cmocka_unit_test(no_more_than_a_pipe_takes),
     };
-    T_ROWS(tests + 4, rows, value_row);
+    T_ROWS(tests + 6, rows, value_row);
     return cmocka_run_group_tests_name("io/log", tests, NULL, NULL);
 }

@@ -233,7 +233,9 @@ static int run(struct service *s, uint64_t start_ns)
     if (status < 0)
         status = listen_now(s, start_ns, keygen_ns);
     if (status < 0) {
+        log_hold();
         loop_run(s->loop);
+        log_release();
         status = 0;
     }
     service_clear(s);

@@ -99,6 +99,8 @@ void stream_note_end(struct stream *st, const char *code, const char *detail)
               LOG_SPAN("sealed", f.sealed_arn.ptr ? f.sealed_arn : SPAN_LIT("")),
               LOG_INT("bytes_in", st->bytes_in), LOG_INT("bytes_out", st->bytes_out),
               LOG_INT("us", ns / 1000));
+    if (st->cl->call->route.endpoint == API_MESSAGE_REWRAP)
+        log_flush(); /* on record before anybody has the result */
 }
 
 void stream_fail(struct stream *st, const struct proto_error *e)
