@@ -161,6 +161,7 @@ void client_send(struct client *c, const struct ask *a)
 {
     AUTO(buf_clear) struct buf bytes = BUF_INIT(c->l->answer_max);
 
+    bytes.is_public = true; /* wiping them would be our CPU and not the service's */
     if (ask_write(c, a, &bytes) != ERR_OK)
         abort();
     plan_next(c, bytes.len, &c->plan);
