@@ -365,7 +365,7 @@ static void default_time(void **state)
 
     t_service_turns(1, t);
     assert_int_equal(pthread_create(&other, NULL, ask_silent, ns), 0);
-    while (__atomic_load_n(&t_service.n_done, __ATOMIC_SEQ_CST) == 0)
+    while (t_service_done() == 0)
         usleep(1000);
     uint64_t start = clock_mono_ns();
     assert_int_equal(nitroseal_set_timeout(ns, 100, NULL), NITROSEAL_OK);
