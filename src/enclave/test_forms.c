@@ -192,6 +192,43 @@ static void credentials(void **state)
     world_clear(&w);
 }
 
+/* The key that KMS answers for is compared for messages, too: T_ARN_2 differs in its account. */
+static void key_of_a_message(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {
+        "{\"CiphertextBlob\":\"QUJD\",\"KeyId\":\"" T_ARN "\",\"CiphertextForRecipient\":\"%s\"}",
+        "{\"CiphertextBlob\":\"QUJD\",\"KeyId\":\"" T_ARN_2 "\",\"CiphertextForRecipient\":\"%s\"}",
+    };
+
+    for (int is_new = 0; is_new < 2; is_new++)
+        for (int other = 0; other < 2; other++) {
+            struct world w = world_new(NULL);
+            const struct enclave_key_ask asked = {
+                .is_new = is_new,
+                .arn = SPAN_LIT(T_ARN),
+                .bytes = 32,
+                .ciphertext = SPAN_LIT("blob"),
+                .suite = esdk_suite_find(ESDK_SUITE_COMMITTING),
+            };
+            const struct enclave_input input = { .form = ENCLAVE_KEY, .key = &asked };
+            hold(&w);
+            assert_int_equal(enclave_request_new(w.e, &w.rq), ERR_OK);
+            world_event(&w, (struct enclave_event){ .kind = ENCLAVE_RECEIVED, .input = &input });
+            world_kms(&w, 200, answers[other]);
+            struct secret key = enclave_request_take_key(w.rq);
+            if (other) {
+                failed(&w, "key_mismatch");
+                assert_int_equal(key.len, 0);
+            } else {
+                assert_null(w.a.code);
+                t_assert_span(secret_view(&key), SPAN_ARRAY(w.data_key));
+            }
+            secret_clear(&key);
+            world_clear(&w);
+        }
+}
+
 /* A data key was had with credentials: it is not there for longer than they are. */
 static void kept_keys_end_with_credentials(void **state)
 {
@@ -294,6 +331,7 @@ int main(void)
         cmocka_unit_test(json_withholds),
         cmocka_unit_test(headers),
         cmocka_unit_test(credentials),
+        cmocka_unit_test(key_of_a_message),
         cmocka_unit_test(kept_keys_end_with_credentials),
         cmocka_unit_test(credentials_of_a_batch),
         cmocka_unit_test(next_key),
