@@ -4,6 +4,19 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+/* In place of cmocka's own: up to 1.1.5 it writes "not ok N # SKIP" for a test that skips itself,
+ * and whoever reads TAP counts that as a failure. */
+__attribute__((visibility("default"))) void print_message(const char *const format, ...)
+{
+    static const char skipped[] = "not ok %u # SKIP";
+    bool says_not = strncmp(format, skipped, sizeof skipped - 1) == 0;
+    va_list args;
+
+    va_start(args, format);
+    vprint_message(says_not ? format + 4 : format, args);
+    va_end(args);
+}
+
 struct span t_copy(struct span s)
 {
     uint8_t *p = malloc(s.len ? s.len : 1);
