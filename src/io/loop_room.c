@@ -19,7 +19,7 @@ static _Thread_local size_t kept_bytes;
 
 static void *resize(void *p, size_t n)
 {
-    if (!kept || n == 0 || n > kept_bytes)
+    if (!kept || n > kept_bytes) /* libuv asks for no 0 bytes */
         return realloc(p, n);
     void *given = kept;
     kept = NULL;

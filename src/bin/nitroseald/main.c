@@ -245,7 +245,7 @@ static int run(struct service *s, uint64_t start_ns)
 int main(int argc, char **argv)
 {
     uint64_t start_ns = clock_mono_ns();
-    struct settings set;
+    static struct settings set;
     static struct service s; /* its counters are too large for a stack */
 
     s.set = &set;
