@@ -95,7 +95,7 @@ static bool play(int fd)
         return false;
     }
     (void)!send(fd, t.answer, strlen(t.answer), MSG_NOSIGNAL);
-    if (t.unread) { /* nothing is taken, so that the client cannot have sent it all; it leaves */
+    if (t.unread && !t.close) { /* nothing is taken, so that it cannot all be sent; it leaves */
         struct pollfd p[] = { { .fd = fd }, { .fd = t_service.stop[0] } };
         (void)shutdown(fd, SHUT_WR);
         (void)poll(p, 2, TIMEOUT_MS);

@@ -8,8 +8,8 @@
 
 enum { T_REQUESTS_MAX = 16 };
 
-/* What it does with one request: reads it (or not), answers, and keeps or closes the
- * connection. */
+/* What it does with one request: reads it (or not), answers, and keeps or closes the connection.
+ * `unread` waits until the client leaves; with `close` it does not. */
 struct t_turn {
     const char *answer;
     bool unread, close, silent;

@@ -118,6 +118,54 @@ static void refused_early(void **state)
     nitroseal_free(ns);
 }
 
+/* Gone with the request half sent, and no answer. */
+static void taken_in_part(void **state)
+{
+    (void)state;
+    const struct t_turn t[] = { { .answer = "", .unread = true, .close = true },
+                                { .answer = HEALTHY } };
+    struct nitroseal *ns = t_service_handle();
+    struct nitroseal_error *error = NULL;
+    struct nitroseal_sealed out = { .encrypted_len = 7 };
+    char *large = calloc(1, 8 << 20);
+
+    t_service_turns(2, t);
+    assert_int_equal(nitroseal_encrypt(ns, large, 8 << 20, &out, 5000, &error),
+                     NITROSEAL_UNREACHABLE);
+    assert_string_equal(error->code, "closed");
+    assert_int_equal(out.encrypted_len, 7);
+    nitroseal_error_free(error);
+    ask(ns, NITROSEAL_OK, NULL, NULL);
+    assert_int_equal(t_service_connections(), 2); /* it was not sent once more */
+    free(large);
+    nitroseal_free(ns);
+}
+
+/* One without a length goes on until the connection ends; one that is broken off is no answer. */
+static void framing(void **state)
+{
+    (void)state;
+    const struct t_turn t[] = {
+        { .answer = "HTTP/1.1 200 OK\r\n\r\n{}", .close = true },
+        { .answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" },
+        { .answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n" },
+        { .answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+          .close = true },
+        { .answer = "HTTP/1.1 101 x\r\nupgrade: other\r\n\r\n" },
+        { .answer = HEALTHY },
+    };
+    struct nitroseal *ns = t_service_handle();
+
+    t_service_turns(6, t);
+    ask(ns, NITROSEAL_OK, NULL, NULL);
+    ask(ns, NITROSEAL_OK, NULL, NULL);
+    ask(ns, NITROSEAL_FAILED, "not_http", NULL);
+    ask(ns, NITROSEAL_UNREACHABLE, "closed", "closed in the middle of the answer");
+    ask(ns, NITROSEAL_FAILED, "not_http", "another protocol than was asked for");
+    ask(ns, NITROSEAL_OK, NULL, NULL);
+    nitroseal_free(ns);
+}
+
 static void late(void **state)
 {
     (void)state;
@@ -307,8 +355,13 @@ static void arguments(void **state)
     assert_non_null(strstr(error->detail, "loopback"));
     nitroseal_error_free(error);
     assert_int_equal(nitroseal_encrypt_text(ns, "\xff", 1, &m, 0, NULL), NITROSEAL_NOT_TEXT);
+    assert_int_equal(nitroseal_put_credentials(ns, "id", "\xff", NULL, NULL, 0, &error),
+                     NITROSEAL_INVALID);
+    assert_string_equal(error->text, "an argument holds characters that it must not");
+    nitroseal_error_free(error);
     longest[8192] = 0;
     assert_int_equal(nitroseal_set_credentials(ns, "id", longest, "", NULL), NITROSEAL_OK);
+    assert_string_equal(nitroseal_version(), NITROSEAL_VERSION);
     assert_int_equal(nitroseal_set_credentials(ns, NULL, NULL, NULL, NULL), NITROSEAL_OK);
     assert_int_equal(nitroseal_set_timeout(ns, 3600000, NULL), NITROSEAL_OK);
     assert_int_equal(t_service_connections(), 0);
@@ -382,9 +435,10 @@ static void default_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(keeps),     T(reconnects),      T(repeats_once),       T(refused_early),
-        T(late),      T(unreachable),     T(statuses),           T(other_protocols),
-        T(arguments), T(own_credentials), T(threads_take_turns), T(default_time),
+        T(keeps),         T(reconnects),      T(repeats_once),       T(refused_early),
+        T(late),          T(unreachable),     T(statuses),           T(other_protocols),
+        T(arguments),     T(own_credentials), T(threads_take_turns), T(default_time),
+        T(taken_in_part), T(framing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
