@@ -75,46 +75,29 @@ enum err attest_pcr_parse(struct span text, struct attest_pcrs *want, struct why
     return ERR_OK;
 }
 
-enum err attest_pcr_extend(struct crypto *cx, uint8_t pcr[static ATTEST_PCR_BYTES],
-                           struct span data)
+void attest_pcr_extend(uint8_t pcr[static ATTEST_PCR_BYTES], struct span data)
 {
     const struct span parts[] = { span_of(pcr, ATTEST_PCR_BYTES), data };
-    uint8_t next[ATTEST_PCR_BYTES];
 
-    enum err r = sha384_parts(cx, parts, 2, next);
-    if (r == ERR_OK)
-        memcpy(pcr, next, ATTEST_PCR_BYTES);
-    return r;
+    sha384_parts(parts, 2, pcr);
 }
 
-enum err attest_pcr_measure(struct crypto *cx, const struct span *parts, size_t n,
-                            uint8_t pcr[static ATTEST_PCR_BYTES])
+void attest_pcr_measure(const struct span *parts, size_t n, uint8_t pcr[static ATTEST_PCR_BYTES])
 {
     uint8_t digest[SHA384_BYTES];
 
-    enum err r = sha384_parts(cx, parts, n, digest);
-    if (r != ERR_OK)
-        return r;
+    sha384_parts(parts, n, digest);
     memset(pcr, 0, ATTEST_PCR_BYTES);
-    return attest_pcr_extend(cx, pcr, SPAN_ARRAY(digest));
+    attest_pcr_extend(pcr, SPAN_ARRAY(digest));
 }
 
-enum err attest_pcrs_of_image(struct crypto *cx, const struct span *parts, size_t n,
-                              struct attest_pcrs *out)
+enum err attest_pcrs_of_image(const struct span *parts, size_t n, struct attest_pcrs *out)
 {
-    struct attest_pcrs pcrs = { .present = DEBUG_PCRS };
-
     if (n < IMAGE_FIXED_PARTS)
         return ERR_INTERNAL;
-    enum err r = attest_pcr_measure(cx, parts, n, pcrs.value[0]);
-    if (r == ERR_OK)
-        r = attest_pcr_measure(cx, parts, IMAGE_FIXED_PARTS, pcrs.value[1]);
-    if (r == ERR_OK)
-        r = attest_pcr_measure(cx, parts + IMAGE_FIXED_PARTS, n - IMAGE_FIXED_PARTS, pcrs.value[2]);
-    if (r != ERR_OK)
-        return r;
-    for (unsigned i = 0; i < 3; i++)
-        memcpy(out->value[i], pcrs.value[i], ATTEST_PCR_BYTES);
+    attest_pcr_measure(parts, n, out->value[0]);
+    attest_pcr_measure(parts, IMAGE_FIXED_PARTS, out->value[1]);
+    attest_pcr_measure(parts + IMAGE_FIXED_PARTS, n - IMAGE_FIXED_PARTS, out->value[2]);
     out->present |= DEBUG_PCRS;
     return ERR_OK;
 }

@@ -23,18 +23,15 @@ MUST_USE enum err attest_pcrs_check(const struct attest_verified *v, const struc
 MUST_USE enum err attest_pcr_parse(struct span text, struct attest_pcrs *want, struct why *why);
 
 /* new = SHA384(old || data). */
-MUST_USE enum err attest_pcr_extend(struct crypto *cx, uint8_t pcr[static ATTEST_PCR_BYTES],
-                                    struct span data);
+void attest_pcr_extend(uint8_t pcr[static ATTEST_PCR_BYTES], struct span data);
 
 /* One extend of zero with the digest of the parts, without lengths or separators: how the parts of
  * an image and its signing certificate (PCR8) are measured. */
-MUST_USE enum err attest_pcr_measure(struct crypto *cx, const struct span *parts, size_t n,
-                                     uint8_t pcr[static ATTEST_PCR_BYTES]);
+void attest_pcr_measure(const struct span *parts, size_t n, uint8_t pcr[static ATTEST_PCR_BYTES]);
 
 /* The EIF rule (eif reference section 3): PCRn = SHA384(0^48 || SHA384(parts)); parts[0] kernel,
  * [1] cmdline, [2] first ramdisk, then the others. PCR0 over all, PCR1 over the first three, PCR2
  * over the rest. Missing parts are empty spans; n >= 3. */
-MUST_USE enum err attest_pcrs_of_image(struct crypto *cx, const struct span *parts, size_t n,
-                                       struct attest_pcrs *out);
+MUST_USE enum err attest_pcrs_of_image(const struct span *parts, size_t n, struct attest_pcrs *out);
 
 #endif

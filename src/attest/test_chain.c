@@ -475,7 +475,7 @@ static void aws_root(void **state)
     (void)state;
 
     assert_int_equal(attest_aws_root_g1_der().len, 533);
-    assert_int_equal(sha256(w.cx, attest_aws_root_g1_der(), got), ERR_OK);
+    sha256(attest_aws_root_g1_der(), got);
     t_assert_span(SPAN_ARRAY(got), want);
     t_assert_span(SPAN_ARRAY(attest_aws_root_g1_sha256), want);
     assert_int_equal(x509_parse(w.cx, attest_aws_root_g1_der(), &root, NULL), ERR_OK);

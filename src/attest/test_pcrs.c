@@ -19,8 +19,6 @@
     "BBBB"
 #define PCRS_MAX 6
 
-static struct crypto *cx;
-
 static struct attest_pcrs pcrs_of(const char *const *texts)
 {
     struct attest_pcrs p = { 0 };
@@ -176,7 +174,7 @@ static void extend(void **state)
     uint8_t pcr[ATTEST_PCR_BYTES] = { 0 };
     (void)state;
 
-    assert_int_equal(attest_pcr_extend(cx, pcr, SPAN_LIT("\xde\xad\xbe\xef")), ERR_OK);
+    attest_pcr_extend(pcr, SPAN_LIT("\xde\xad\xbe\xef"));
     assert_pcr(pcr,
                "87861e50430aa6b7867b36e0a8cc6fe471f5c2f4e4aaea69857d221db37db7c9ea6b4a1aa2ac73da"
                "fafd611194ad46e4");
@@ -190,7 +188,7 @@ static void image(void **state)
     struct attest_pcrs p = { .present = 1 << 4 };
     (void)state;
 
-    assert_int_equal(attest_pcrs_of_image(cx, parts, 4, &p), ERR_OK);
+    assert_int_equal(attest_pcrs_of_image(parts, 4, &p), ERR_OK);
     assert_int_equal(p.present, 0x17);
     assert_pcr(p.value[0],
                "e24c6a3d9fbf75251e2caa7b10c85efb1d59826986e1b34c7eef9f0ff51522abcd957aa77d48"
@@ -210,12 +208,12 @@ static void image_with_one_ramdisk(void **state)
     struct attest_pcrs p = { 0 };
     (void)state;
 
-    assert_int_equal(attest_pcrs_of_image(cx, parts, 3, &p), ERR_OK);
+    assert_int_equal(attest_pcrs_of_image(parts, 3, &p), ERR_OK);
     assert_pcr(p.value[2],
                "21b9efbc184807662e966d34f390821309eeac6802309798826296bf3e8bec7c10edb30948c9"
                "0ba67310f7b964fc500a");
     assert_memory_equal(p.value[0], p.value[1], ATTEST_PCR_BYTES);
-    assert_int_equal(attest_pcrs_of_image(cx, parts, 2, &p), ERR_INTERNAL);
+    assert_int_equal(attest_pcrs_of_image(parts, 2, &p), ERR_INTERNAL);
 }
 
 /* Values whose inputs are known, most from real documents. */
@@ -234,7 +232,7 @@ static void recomputable(void **state)
         uint8_t pcr[ATTEST_PCR_BYTES] = { 0 };
         if (!input || strstr(json_string_value(json_object_get(e, "formula")), "SHA384(data)"))
             continue;
-        assert_int_equal(attest_pcr_extend(cx, pcr, span_str(input)), ERR_OK);
+        attest_pcr_extend(pcr, span_str(input));
         assert_pcr(pcr, value);
         done++;
     }
@@ -258,19 +256,6 @@ static void nitrotpm(void **state)
     assert_int_equal(attest_pcrs_check(&v, &want, true, &why), ERR_OK);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return crypto_new(&cx) == ERR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    crypto_free(cx);
-    return 0;
-}
-
 enum {
     CHECK_ROWS = sizeof(check_rows) / sizeof(check_rows[0]),
     PARSE_ROWS = sizeof(parse_rows) / sizeof(parse_rows[0]),
@@ -291,5 +276,5 @@ int main(void)
     n += T_ROWS(tests + n, check_rows, check_row);
     n += T_ROWS(tests + n, parse_rows, parse_row);
     memcpy(&tests[n], own, sizeof(own));
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

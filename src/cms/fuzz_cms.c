@@ -23,8 +23,9 @@ static void try_open(struct span in, const struct cms_envelope *env)
     uint8_t ski[SHA256_BYTES];
     struct why why = { 0 };
 
-    if (buf_append(&copy, in) != ERR_OK || sha256(cx, rsa_key_spki(key), ski) != ERR_OK)
+    if (buf_append(&copy, in) != ERR_OK)
         abort();
+    sha256(rsa_key_spki(key), ski);
     memcpy(copy.ptr + (env->ski.ptr - in.ptr), ski, sizeof ski);
     if (cms_open(cx, buf_view(&copy), key, &out, &why) != ERR_VERIFY || out.ptr || why.at)
         abort();

@@ -182,7 +182,7 @@ static void shape(void **state)
     uint8_t ski[SHA256_BYTES], key[32] = { 0 };
 
     seal(SPAN_ARRAY(key), ours, CMS_FORM_A, &out);
-    assert_int_equal(sha256(cx, rsa_key_spki(ours), ski), ERR_OK);
+    sha256(rsa_key_spki(ours), ski);
     append_hex(&want, before);
     assert_int_equal(buf_append(&want, SPAN_ARRAY(ski)), ERR_OK);
     append_hex(&want, OAEP "04820100");
@@ -326,7 +326,7 @@ static void wrong_key(void **state)
     AUTO(buf_clear) struct buf out = BUF_INIT(CMS_MAX_BYTES);
     uint8_t ski[SHA256_BYTES];
 
-    assert_int_equal(sha256(cx, rsa_key_spki(ours), ski), ERR_OK);
+    sha256(rsa_key_spki(ours), ski);
     for (int i = 0; i < TRIES; i++) {
         AUTO(secret_clear) struct secret got = { 0 };
         struct why why = { 0 };

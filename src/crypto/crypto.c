@@ -63,14 +63,6 @@ enum err crypto_process_init(void)
     return ERR_OK;
 }
 
-static bool hash_prepare(struct hash *h, const char *name)
-{
-    h->md = EVP_MD_fetch(NULL, name, NULL);
-    h->ctx = EVP_MD_CTX_new();
-    h->fresh = h->md && h->ctx && EVP_DigestInit_ex2(h->ctx, h->md, NULL) == 1;
-    return h->fresh;
-}
-
 /* Keyed from the start, so that later calls need not name the algorithm. */
 static bool cipher_prepare(const char *name, EVP_CIPHER **cipher, EVP_CIPHER_CTX **ctx)
 {
@@ -89,7 +81,7 @@ enum err crypto_new(struct crypto **out)
     if (!cx)
         return ERR_NOMEM;
     if (!(cx->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL)) ||
-        !hash_prepare(&cx->sha384, "SHA2-384") ||
+        !(cx->sha384 = EVP_MD_fetch(NULL, "SHA2-384", NULL)) ||
         !cipher_prepare("AES-256-GCM", &cx->gcm, &cx->gcm_ctx) ||
         !cipher_prepare("AES-256-CBC", &cx->cbc, &cx->cbc_ctx) ||
         !(cx->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL)))
@@ -97,12 +89,6 @@ enum err crypto_new(struct crypto **out)
     *out = cx;
     cx = NULL;
     return ERR_OK;
-}
-
-static void hash_free(struct hash *h)
-{
-    EVP_MD_CTX_free(h->ctx);
-    EVP_MD_free(h->md);
 }
 
 void crypto_free(struct crypto *cx)
@@ -114,7 +100,7 @@ void crypto_free(struct crypto *cx)
     EVP_CIPHER_CTX_free(cx->gcm_ctx);
     EVP_CIPHER_free(cx->cbc);
     EVP_CIPHER_free(cx->gcm);
-    hash_free(&cx->sha384);
+    EVP_MD_free(cx->sha384);
     EVP_MD_free(cx->sha256);
     wipe(&cx->ahead, sizeof cx->ahead);
     free(cx);

@@ -56,16 +56,14 @@ void ecdh_key_freep(struct ecdh_key **key)
 }
 
 /* HMAC of curve and counter under the seed, as many blocks as are needed. */
-static enum err widen(struct crypto *cx, const struct curve *c, struct span seed,
-                      uint8_t out[static WIDE_BYTES])
+static enum err widen(const struct curve *c, struct span seed, uint8_t out[static WIDE_BYTES])
 {
     for (unsigned i = 0; i < WIDE_BYTES / HMAC_SHA256_BYTES; i++) {
         AUTO(buf_clear) struct buf label = BUF_INIT(64);
         enum err r = buf_printf(&label, "nitroseal ECDH %s %u", c->group, i);
-        if (r == ERR_OK)
-            r = hmac_sha256(cx, seed, buf_view(&label), out + i * HMAC_SHA256_BYTES);
         if (r != ERR_OK)
             return r;
+        hmac_sha256(seed, buf_view(&label), out + i * HMAC_SHA256_BYTES);
     }
     return ERR_OK;
 }
@@ -159,9 +157,10 @@ enum err ecdh_key_from_seed(struct crypto *cx, enum ecdh_curve curve, struct spa
 {
     uint8_t wide[WIDE_BYTES];
 
+    (void)cx;
     if (seed.len != ECDH_SEED_BYTES)
         return ERR_INTERNAL;
-    enum err r = widen(cx, &curves[curve], seed, wide);
+    enum err r = widen(&curves[curve], seed, wide);
     EVP_PKEY *pkey = r == ERR_OK ? key_of(&curves[curve], wide) : NULL;
     wipe(wide, sizeof wide);
     if (r != ERR_OK)

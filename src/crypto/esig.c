@@ -142,7 +142,7 @@ enum err esig_new(struct crypto *cx, enum esig_curve curve, struct esig **out)
         return ERR_NOMEM;
     s->curve = curve;
     s->ctx = EVP_MD_CTX_new();
-    const EVP_MD *md = curve == ESIG_P256 ? cx->sha256 : cx->sha384.md;
+    const EVP_MD *md = curve == ESIG_P256 ? cx->sha256 : cx->sha384;
     if (!s->ctx || EVP_DigestInit_ex2(s->ctx, md, NULL) != 1)
         return ossl_fail();
     *out = s;

@@ -34,32 +34,7 @@ void sha256_end(struct sha256_state *s, uint8_t out[static SHA256_BYTES])
     wipe(s, sizeof *s);
 }
 
-/* Back to the initial state: neither the chaining value nor a rest of the input stays. OpenSSL 3.0
- * allocates the state anew for that; without memory there is simply none until the next call. */
-static void forget(struct hash *h)
-{
-    h->fresh = EVP_DigestInit_ex2(h->ctx, NULL, NULL) == 1;
-    if (!h->fresh)
-        EVP_MD_CTX_reset(h->ctx);
-}
-
-static enum err digest(struct hash *h, const struct span *parts, size_t n, uint8_t *out,
-                       size_t out_len)
-{
-    uint8_t md[SHA384_BYTES];
-    bool ok = h->fresh || EVP_DigestInit_ex2(h->ctx, h->md, NULL) == 1;
-
-    for (size_t i = 0; i < n; i++)
-        ok = ok && EVP_DigestUpdate(h->ctx, parts[i].ptr, parts[i].len) == 1;
-    ok = ok && EVP_DigestFinal_ex(h->ctx, md, NULL) == 1;
-    forget(h);
-    if (ok)
-        memcpy(out, md, out_len);
-    wipe(md, sizeof md);
-    return ok ? ERR_OK : ossl_fail();
-}
-
-static void sha256_of(const struct span *parts, size_t n, uint8_t *out)
+void sha256_parts(const struct span *parts, size_t n, uint8_t out[static SHA256_BYTES])
 {
     struct sha256_state s;
 
@@ -69,50 +44,50 @@ static void sha256_of(const struct span *parts, size_t n, uint8_t *out)
     sha256_end(&s, out);
 }
 
-enum err sha256(struct crypto *cx, struct span in, uint8_t out[static SHA256_BYTES])
+void sha256(struct span in, uint8_t out[static SHA256_BYTES])
 {
-    return sha256_parts(cx, &in, 1, out);
+    sha256_parts(&in, 1, out);
 }
 
-enum err sha384(struct crypto *cx, struct span in, uint8_t out[static SHA384_BYTES])
+/* SHA-384 is SHA-512 from another start, cut (FIPS 180-4 section 6.5). */
+static void long_parts(SHA512_CTX *s, const struct span *parts, size_t n, uint8_t *out)
 {
-    return digest(&cx->sha384, &in, 1, out, SHA384_BYTES);
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].len)
+            SHA512_Update(s, parts[i].ptr, parts[i].len);
+    SHA512_Final(out, s);
+    wipe(s, sizeof *s);
 }
 
-enum err sha256_parts(struct crypto *cx, const struct span *parts, size_t n,
-                      uint8_t out[static SHA256_BYTES])
+void sha384_parts(const struct span *parts, size_t n, uint8_t out[static SHA384_BYTES])
 {
-    (void)cx;
-    sha256_of(parts, n, out);
-    return ERR_OK;
+    SHA512_CTX s;
+
+    SHA384_Init(&s);
+    long_parts(&s, parts, n, out);
 }
 
-enum err sha384_parts(struct crypto *cx, const struct span *parts, size_t n,
-                      uint8_t out[static SHA384_BYTES])
+void sha384(struct span in, uint8_t out[static SHA384_BYTES])
 {
-    return digest(&cx->sha384, parts, n, out, SHA384_BYTES);
+    sha384_parts(&in, 1, out);
 }
 
-/* A hash of parts that cannot fail, and what HMAC has to know of it. */
+static void sha512_parts(const struct span *parts, size_t n, uint8_t *out)
+{
+    SHA512_CTX s;
+
+    SHA512_Init(&s);
+    long_parts(&s, parts, n, out);
+}
+
+/* What HMAC has to know of a hash. */
 struct plain_hash {
     void (*of)(const struct span *parts, size_t n, uint8_t *out);
     size_t block_bytes, bytes;
 };
 
-static void sha512_of(const struct span *parts, size_t n, uint8_t *out)
-{
-    SHA512_CTX s;
-
-    SHA512_Init(&s);
-    for (size_t i = 0; i < n; i++)
-        if (parts[i].len)
-            SHA512_Update(&s, parts[i].ptr, parts[i].len);
-    SHA512_Final(out, &s);
-    wipe(&s, sizeof s);
-}
-
 /* FIPS 198-1 section 4, by hand: EVP_MAC keeps a copy of the key until the next one, and costs
- * more for a short input because it copies contexts. `out` may be where `key` or `in` is. */
+ * more for a short input because it copies contexts. */
 static void hmac(const struct plain_hash *h, struct span key, struct span in, uint8_t *out)
 {
     uint8_t pad[SHA512_BLOCK_BYTES] = { 0 }, mac[HMAC_SHA512_BYTES];
@@ -133,19 +108,16 @@ static void hmac(const struct plain_hash *h, struct span key, struct span in, ui
     wipe(mac, sizeof mac);
 }
 
-enum err hmac_sha256(struct crypto *cx, struct span key, struct span in,
-                     uint8_t out[static HMAC_SHA256_BYTES])
+void hmac_sha256(struct span key, struct span in, uint8_t out[static HMAC_SHA256_BYTES])
 {
-    static const struct plain_hash h = { sha256_of, SHA256_BLOCK_BYTES, SHA256_BYTES };
+    static const struct plain_hash h = { sha256_parts, SHA256_BLOCK_BYTES, SHA256_BYTES };
 
-    (void)cx;
     hmac(&h, key, in, out);
-    return ERR_OK;
 }
 
 void hmac_sha512(struct span key, struct span in, uint8_t out[static HMAC_SHA512_BYTES])
 {
-    static const struct plain_hash h = { sha512_of, SHA512_BLOCK_BYTES, HMAC_SHA512_BYTES };
+    static const struct plain_hash h = { sha512_parts, SHA512_BLOCK_BYTES, HMAC_SHA512_BYTES };
 
     hmac(&h, key, in, out);
 }

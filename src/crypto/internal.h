@@ -14,20 +14,13 @@
 #include "crypto/crypto.h"
 #include "crypto/x509.h"
 
-struct hash {
-    EVP_MD *md;
-    EVP_MD_CTX *ctx;
-    bool fresh; /* ctx is in the initial state */
-};
-
 struct ahead {
     uint8_t bytes[480];
     size_t left; /* of the end of `bytes` */
 };
 
 struct crypto {
-    EVP_MD *sha256; /* for signatures; hash.c has its own */
-    struct hash sha384;
+    EVP_MD *sha256, *sha384; /* for signatures; hash.c has its own */
     EVP_CIPHER *gcm, *cbc;
     EVP_CIPHER_CTX *gcm_ctx, *cbc_ctx;
     EVP_MAC *hmac;

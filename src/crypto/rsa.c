@@ -74,10 +74,7 @@ static enum err key_wrap(EVP_PKEY *pkey, struct rsa_key **out)
         key_destroy(key);
         return ossl_fail();
     }
-    struct sha256_state s;
-    sha256_begin(&s);
-    sha256_more(&s, rsa_key_spki(key));
-    sha256_end(&s, key->spki_sha256);
+    sha256(rsa_key_spki(key), key->spki_sha256);
     *out = key;
     return ERR_OK;
 }

@@ -57,9 +57,9 @@ static void fitting(const struct akey *key, enum akey_sign_alg alg)
     }
     size_t n = akey_digest_bytes(alg);
     if (n == SHA384_BYTES) /* the digest's signature is the message's */
-        assert_int_equal(sha384(cx, msg, digest), ERR_OK);
+        sha384(msg, digest);
     else if (n == SHA256_BYTES)
-        assert_int_equal(sha256(cx, msg, digest), ERR_OK);
+        sha256(msg, digest);
     buf_reset(&sig);
     if (n == 0) {
         assert_int_equal(akey_sign(cx, key, alg, span_of(digest, 64), true, &sig), ERR_MALFORMED);

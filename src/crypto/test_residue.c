@@ -117,7 +117,7 @@ static void hmac(void **state)
 
     unmask(masked_key, &key);
     unmask(masked_plain, &plain);
-    assert_int_equal(hmac_sha256(cx, secret_view(&key), secret_view(&plain), mac), ERR_OK);
+    hmac_sha256(secret_view(&key), secret_view(&plain), mac);
     secret_clear(&key);
     secret_clear(&plain);
     nothing_left();

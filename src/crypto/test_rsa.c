@@ -112,7 +112,7 @@ static void generated_key(void **state)
     assert_null(none);
     assert_int_equal(rsa_key_new(cx, 3072, &k), ERR_OK);
     assert_int_equal(rsa_key_bytes(k), 384);
-    assert_int_equal(sha256(cx, rsa_key_spki(k), hash), ERR_OK);
+    sha256(rsa_key_spki(k), hash);
     t_assert_span(rsa_key_spki_sha256(k), SPAN_ARRAY(hash));
     assert_int_equal(rsa_pub_parse(cx, rsa_key_spki(k), &p, NULL), ERR_OK);
     assert_int_equal(rsa_pub_bytes(p), 384);

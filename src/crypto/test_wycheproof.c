@@ -85,7 +85,7 @@ static enum outcome try_hmac(json_t *group, json_t *test)
     struct span key = hex_of(test, "key"), msg = hex_of(test, "msg"), tag = hex_of(test, "tag");
     uint8_t out[HMAC_SHA256_BYTES];
 
-    assert_int_equal(hmac_sha256(cx, key, msg, out), ERR_OK);
+    hmac_sha256(key, msg, out);
     bool same = ct_eq(span_of(out, tag_len), tag); /* some groups cut the tag */
     t_free(key);
     t_free(msg);

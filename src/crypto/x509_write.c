@@ -178,23 +178,22 @@ static bool add_alt_names(const struct x509_request *rq, X509 *x)
     return sk_GENERAL_NAME_num(all) == 0 || add(x, NID_subject_alt_name, all, false);
 }
 
-static bool key_id_new(struct crypto *cx, const struct ec_pub *pub, ASN1_OCTET_STRING **out)
+static bool key_id_new(const struct ec_pub *pub, ASN1_OCTET_STRING **out)
 {
     uint8_t md[SHA256_BYTES];
 
-    if (sha256(cx, SPAN_ARRAY(pub->point), md) != ERR_OK)
-        return false;
+    sha256(SPAN_ARRAY(pub->point), md);
     *out = ASN1_OCTET_STRING_new();
     return *out && ASN1_OCTET_STRING_set(*out, md, KEY_ID_BYTES) == 1;
 }
 
-static bool add_key_ids(struct crypto *cx, const struct x509_request *rq, X509 *x)
+static bool add_key_ids(const struct x509_request *rq, X509 *x)
 {
     AUTO(ASN1_OCTET_STRING_free_p) ASN1_OCTET_STRING *own = NULL;
 
     if (!rq->key_ids)
         return true;
-    if (!key_id_new(cx, rq->key, &own) || !add(x, NID_subject_key_identifier, own, false))
+    if (!key_id_new(rq->key, &own) || !add(x, NID_subject_key_identifier, own, false))
         return false;
     if (!rq->issuer)
         return true;
@@ -206,7 +205,7 @@ static bool add_key_ids(struct crypto *cx, const struct x509_request *rq, X509 *
         akid->keyid = ASN1_OCTET_STRING_new();
         if (!akid->keyid || ASN1_OCTET_STRING_set(akid->keyid, id.ptr, (int)id.len) != 1)
             return false;
-    } else if (!key_id_new(cx, rq->issuer->pub, &akid->keyid)) {
+    } else if (!key_id_new(rq->issuer->pub, &akid->keyid)) {
         return false;
     }
     return add(x, NID_authority_key_identifier, akid, false);
@@ -228,9 +227,9 @@ enum err x509_write(struct crypto *cx, const struct x509_request *rq, struct buf
     if (!set_validity(rq, x) || !set_names(rq, x) || X509_set_pubkey(x, rq->key->pkey) != 1)
         return ossl_fail();
     if (!add_constraints(rq, x) || !add_key_usage(rq, x) || !add_server_auth(rq, x) ||
-        !add_alt_names(rq, x) || !add_key_ids(cx, rq, x))
+        !add_alt_names(rq, x) || !add_key_ids(rq, x))
         return ossl_fail();
-    if (X509_sign(x, rq->issuer_key->pkey, cx->sha384.md) <= 0)
+    if (X509_sign(x, rq->issuer_key->pkey, cx->sha384) <= 0)
         return ossl_fail();
     int n = i2d_X509(x, &bytes);
     if (n <= 0)

@@ -13,32 +13,30 @@ void eif_report_clear(struct eif_report *r)
     *r = EIF_REPORT_NONE;
 }
 
-static enum err signature_take(struct crypto *cx, struct eif_report *r, struct why *why)
+static enum err signature_take(struct eif_report *r, struct why *why)
 {
     struct span section = eif_find(&r->eif, EIF_SIGNATURE);
 
     if (!section.ptr)
         return ERR_OK;
     enum err e = eif_signature_parse(section, &r->signature, why);
-    if (e == ERR_OK)
-        e = eif_pcr8(cx, r->signature.cert, &r->pcrs);
     if (e != ERR_OK)
         return e;
+    eif_pcr8(r->signature.cert, &r->pcrs);
     r->is_signed = true;
     e = eif_signature_verify(&r->signature, r->pcrs.value[0], &r->signature_fault);
     r->signature_ok = e == ERR_OK;
     return e == ERR_CRYPTO || e == ERR_NOMEM ? e : ERR_OK;
 }
 
-enum err eif_report_make(struct crypto *cx, struct span file, struct eif_report *out,
-                         struct why *why)
+enum err eif_report_make(struct span file, struct eif_report *out, struct why *why)
 {
     AUTO(eif_report_clear) struct eif_report r = EIF_REPORT_NONE;
 
     enum err e = eif_split(file, &r.eif, why);
     if (e != ERR_OK)
         return e;
-    e = eif_measure(cx, &r.eif, &r.pcrs);
+    e = eif_measure(&r.eif, &r.pcrs);
     if (e != ERR_OK)
         return why_fail(why, e, "cannot measure", 0);
     struct span metadata = eif_find(&r.eif, EIF_METADATA);
@@ -46,7 +44,7 @@ enum err eif_report_make(struct crypto *cx, struct span file, struct eif_report 
     if (r.has_metadata)
         e = eif_metadata_parse(metadata, &r.metadata, why);
     if (e == ERR_OK)
-        e = signature_take(cx, &r, why);
+        e = signature_take(&r, why);
     if (e != ERR_OK)
         return e;
     *out = r;
@@ -202,7 +200,7 @@ void eif_metadata_members(struct json_out *w, const struct eif_metadata *m)
 
 /* ---- all of it ---- */
 
-static void sections_write(struct json_out *w, struct crypto *cx, const struct eif *e)
+static void sections_write(struct json_out *w, const struct eif *e)
 {
     uint8_t sum[SHA384_BYTES];
     char hex[2 * SHA384_BYTES + 1];
@@ -211,9 +209,7 @@ static void sections_write(struct json_out *w, struct crypto *cx, const struct e
     json_out_array(w);
     for (unsigned i = 0; i < e->n_sections; i++) {
         const struct eif_section *s = &e->sections[i];
-        enum err r = sha384(cx, s->data, sum);
-        if (r != ERR_OK && w->err == ERR_OK)
-            w->err = r;
+        sha384(s->data, sum);
         hex_write(SPAN_ARRAY(sum), hex);
         json_out_object(w);
         text(w, "Type", eif_type_name(s->type));
@@ -227,7 +223,7 @@ static void sections_write(struct json_out *w, struct crypto *cx, const struct e
     json_out_array_end(w);
 }
 
-void eif_report_write(struct json_out *w, struct crypto *cx, const struct eif_report *r)
+void eif_report_write(struct json_out *w, bool sections, const struct eif_report *r)
 {
     json_out_object(w);
     json_out_key(w, "EifVersion");
@@ -248,7 +244,7 @@ void eif_report_write(struct json_out *w, struct crypto *cx, const struct eif_re
     }
     if (r->has_metadata)
         eif_metadata_members(w, &r->metadata);
-    if (cx)
-        sections_write(w, cx, &r->eif);
+    if (sections)
+        sections_write(w, &r->eif);
     json_out_object_end(w);
 }

@@ -24,8 +24,7 @@ void eif_report_clear(struct eif_report *r);
 /* Views into `file`. A checksum or a signature that does not hold is reported, not refused, and
  * neither are the dates of the certificate; a file that cannot be taken apart is refused as by
  * eif_split(), eif_metadata_parse() and eif_signature_parse(). */
-MUST_USE enum err eif_report_make(struct crypto *cx, struct span file, struct eif_report *out,
-                                  struct why *why);
+MUST_USE enum err eif_report_make(struct span file, struct eif_report *out, struct why *why);
 
 /* {"HashAlgorithm":"Sha384 { ... }","PCR0":...[,"PCR8":...]} as a value. */
 void eif_measurements_write(struct json_out *w, const struct attest_pcrs *pcrs);
@@ -34,7 +33,7 @@ void eif_measured_write(struct json_out *w, const struct attest_pcrs *pcrs);
 /* The members ImageName, ImageVersion and Metadata, inside an open object: describe-enclaves
  * --metadata prints them too. */
 void eif_metadata_members(struct json_out *w, const struct eif_metadata *m);
-/* describe-eif. With `cx` also a member Sections: type, offset, size and SHA-384 of each. */
-void eif_report_write(struct json_out *w, struct crypto *cx, const struct eif_report *r);
+/* describe-eif. With `sections` also a member Sections: type, offset, size and SHA-384 of each. */
+void eif_report_write(struct json_out *w, bool sections, const struct eif_report *r);
 
 #endif

@@ -80,6 +80,6 @@ const char *eif_type_name(enum eif_type type);
 
 /* PCR0, PCR1 and PCR2 of an image with a kernel, a command line and a ramdisk (ERR_MALFORMED
  * otherwise), in file order as the hypervisor measures; PCR8 is eif_signature_pcr8()'s. */
-MUST_USE enum err eif_measure(struct crypto *cx, const struct eif *e, struct attest_pcrs *out);
+MUST_USE enum err eif_measure(const struct eif *e, struct attest_pcrs *out);
 
 #endif

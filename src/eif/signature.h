@@ -48,8 +48,7 @@ MUST_USE enum err eif_signature_attach(struct span cert_pem, struct span sig,
                                        const uint8_t pcr0[static ATTEST_PCR_BYTES], struct buf *out,
                                        struct why *why);
 /* PCR8 of that certificate, into *pcrs. */
-MUST_USE enum err eif_pcr8(struct crypto *cx, const struct signer_cert *cert,
-                           struct attest_pcrs *pcrs);
+void eif_pcr8(const struct signer_cert *cert, struct attest_pcrs *pcrs);
 /* The first certificate of a PEM file. */
 MUST_USE enum err eif_cert_from_pem(struct span pem, struct signer_cert **out, struct why *why);
 

@@ -13,8 +13,6 @@
 
 enum { FILE_BYTES = 863, ROOM = 65536 };
 
-static struct crypto *cx;
-
 static struct eif image(void)
 {
     struct eif e = eif_new(false);
@@ -48,7 +46,7 @@ static void published(void **state)
     assert_int_equal(eif_write(&e, &file, NULL), ERR_OK);
     assert_int_equal(file.len, FILE_BYTES);
     assert_int_equal(eif_size(&e), FILE_BYTES);
-    assert_int_equal(sha256(cx, buf_view(&file), sum), ERR_OK);
+    sha256(buf_view(&file), sum);
     assert_hex(SPAN_ARRAY(sum), "bbbdb77cc6e43f348b656a58a9f03a23ce07b5e49aba35e3e89515365e18724d");
     assert_int_equal(eif_parse(buf_view(&file), &back, NULL), ERR_OK);
     assert_int_equal(back.crc, 0xbd4c15f9);
@@ -58,7 +56,7 @@ static void published(void **state)
         assert_int_equal(back.sections[i].type, e.sections[i].type);
         t_assert_span(back.sections[i].data, e.sections[i].data);
     }
-    assert_int_equal(eif_measure(cx, &back, &pcrs), ERR_OK);
+    assert_int_equal(eif_measure(&back, &pcrs), ERR_OK);
     assert_int_equal(pcrs.present, 7);
     assert_hex(
         SPAN_ARRAY(pcrs.value[0]),
@@ -81,7 +79,7 @@ static void one_ramdisk(void **state)
 
     (void)state;
     e.n_sections = 4;
-    assert_int_equal(eif_measure(cx, &e, &pcrs), ERR_OK);
+    assert_int_equal(eif_measure(&e, &pcrs), ERR_OK);
     assert_hex(
         SPAN_ARRAY(pcrs.value[2]),
         "21b9efbc184807662e966d34f390821309eeac6802309798826296bf3e8bec7c10edb30948c90ba67310f7"
@@ -89,7 +87,7 @@ static void one_ramdisk(void **state)
     t_assert_span(SPAN_ARRAY(pcrs.value[0]), SPAN_ARRAY(pcrs.value[1]));
     e.n_sections = 3;
     pcrs.present = 0;
-    assert_int_equal(eif_measure(cx, &e, &pcrs), ERR_MALFORMED);
+    assert_int_equal(eif_measure(&e, &pcrs), ERR_MALFORMED);
     assert_int_equal(pcrs.present, 0);
 }
 
@@ -277,14 +275,14 @@ static void signature_section(void **state)
     (void)state;
     e = image();
     assert_int_equal(eif_write(&e, &plain, NULL), ERR_OK);
-    assert_int_equal(eif_measure(cx, &e, &before), ERR_OK);
+    assert_int_equal(eif_measure(&e, &before), ERR_OK);
     assert_int_equal(eif_set_signature(&e, SPAN_LIT("one")), ERR_OK);
     assert_int_equal(eif_set_signature(&e, span_of(longest, EIF_SIGNATURE_MAX)), ERR_OK);
     assert_int_equal(e.n_sections, 6); /* replaced */
     assert_int_equal(eif_write(&e, &file, NULL), ERR_OK);
     assert_int_equal(eif_parse(buf_view(&file), &back, NULL), ERR_OK);
     assert_int_equal(eif_find(&back, EIF_SIGNATURE).len, EIF_SIGNATURE_MAX);
-    assert_int_equal(eif_measure(cx, &back, &after), ERR_OK);
+    assert_int_equal(eif_measure(&back, &after), ERR_OK);
     assert_memory_equal(&before, &after, sizeof before); /* a signature is not measured */
     assert_int_equal(eif_set_signature(&e, SPAN_ARRAY(longest)), ERR_OK);
     write_fails(&e, ERR_LIMIT, "the signature section is too long");
@@ -318,8 +316,8 @@ static void other_order(void **state)
     (void)state;
     e.sections[0] = e.sections[1];
     e.sections[1] = kernel;
-    assert_int_equal(eif_measure(cx, &e, &p), ERR_OK);
-    assert_int_equal(attest_pcr_measure(cx, in_order, 3, want.value[1]), ERR_OK);
+    assert_int_equal(eif_measure(&e, &p), ERR_OK);
+    attest_pcr_measure(in_order, 3, want.value[1]);
     t_assert_span(SPAN_ARRAY(p.value[1]), SPAN_ARRAY(want.value[1]));
 }
 
@@ -331,19 +329,6 @@ static void names(void **state)
     assert_string_equal(eif_type_name(EIF_RAMDISK), "ramdisk");
     assert_string_equal(eif_type_name(EIF_SIGNATURE), "signature");
     assert_string_equal(eif_type_name(EIF_METADATA), "metadata");
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    crypto_free(cx);
-    return 0;
 }
 
 int main(void)
@@ -362,5 +347,5 @@ int main(void)
     };
 
     T_ROWS(tests + 10, rows, refused);
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

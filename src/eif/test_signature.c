@@ -44,9 +44,8 @@ static void verifies(void **state)
     other[47] ^= 1;
     assert_int_equal(eif_signature_verify(&s, other, &why), ERR_VERIFY);
     assert_string_equal(why.what, "the signature is for another PCR0");
-    assert_int_equal(eif_pcr8(cx, s.cert, &pcrs), ERR_OK);
-    assert_int_equal(attest_pcr_measure(cx, &signer_cert_facts(s.cert)->der, 1, want.value[8]),
-                     ERR_OK);
+    eif_pcr8(s.cert, &pcrs);
+    attest_pcr_measure(&signer_cert_facts(s.cert)->der, 1, want.value[8]);
     assert_int_equal(pcrs.present, 1 << 8);
     t_assert_span(SPAN_ARRAY(pcrs.value[8]), SPAN_ARRAY(want.value[8]));
 }

@@ -33,7 +33,7 @@ bool enclave_key_find(struct enclave *e, const struct enclave_key_ask *ask, uint
         return false;
     }
     if (!e->cache || (ask->is_new && bytes == ENCLAVE_BYTES_UNKNOWN) ||
-        key_cache_id(e->cx, &use, &ticket->id) != ERR_OK)
+        key_cache_id(&use, &ticket->id) != ERR_OK)
         return false;
     ticket->epoch = e->epoch;
     ticket->may_keep = !key_cache_get(e->cache, &ticket->id, bytes, now.mono_ns, key, blob);

@@ -45,9 +45,8 @@ struct key_cache_id {
     bool is_new;
 };
 /* ERR_UNSUPPORTED: keys for this use are not kept (no derivation; sealing with a signing suite,
- * whose context is another for each message). ERR_CRYPTO. */
-MUST_USE enum err key_cache_id(struct crypto *cx, const struct key_cache_use *use,
-                               struct key_cache_id *out);
+ * whose context is another for each message). */
+MUST_USE enum err key_cache_id(const struct key_cache_use *use, struct key_cache_id *out);
 
 struct key_cache;
 

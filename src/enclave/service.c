@@ -233,10 +233,9 @@ void enclave_document_check(struct crypto *cx, struct enclave_document_job *job)
     }
     if (!job->nsm_unsigned) {
         job->result = attest_verify(cx, rs.data, job->root_der, job->now_s, &v, &job->why);
-        if (job->result == ERR_OK)
-            job->result = sha384(cx, SPAN_ARRAY(v.doc.pcrs.value), job->pcrs);
         if (job->result != ERR_OK)
             return;
+        sha384(SPAN_ARRAY(v.doc.pcrs.value), job->pcrs);
     }
     if (job->nsm_unsigned ? !has(rs.data, rsa_key_spki(job->key))
                           : !span_eq(v.doc.public_key, rsa_key_spki(job->key))) {

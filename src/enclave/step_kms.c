@@ -81,7 +81,7 @@ void step_call_kms(const struct step *s, uint64_t not_before_ns)
     rq->out.max = KMS_REQUEST_MAX;
     enum err r = prepare_recipient(e);
     if (r == ERR_OK)
-        r = kms_request_write(e->cx, &call, &ep, cred, s->now.wall_s, &rq->out);
+        r = kms_request_write(&call, &ep, cred, s->now.wall_s, &rq->out);
     stack_wipe(STACK_OF_SIGNING); /* a signing key has just been derived */
     if (r != ERR_OK) {
         step_fail(s, (struct failure){ .error = key_error(rq),

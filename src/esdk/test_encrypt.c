@@ -83,7 +83,7 @@ static void example(void **state)
     (void)state;
     assert_int_equal(write_message(&o, &one_key, 1, SPAN_LIT("hello"), 2, &out, NULL), ERR_OK);
     assert_int_equal(out.len, 175);
-    assert_int_equal(sha256(cx, buf_view(&out), sum), ERR_OK);
+    sha256(buf_view(&out), sum);
     t_assert_span(SPAN_ARRAY(sum), want);
     assert_int_equal(drawn, 1);
     t_free(want);

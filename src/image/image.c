@@ -130,9 +130,9 @@ static enum err spec_check(const struct image_spec *s, struct why *why)
 /* ---- signature ---- */
 
 /* Sign what `e` measures; `section` keeps the bytes that `e` then points to. */
-static enum err sign(struct crypto *cx, struct eif *e, struct span certificate,
-                     const struct signer_key *key, struct span signature, struct buf *section,
-                     struct attest_pcrs *pcrs, struct why *why)
+static enum err sign(struct eif *e, struct span certificate, const struct signer_key *key,
+                     struct span signature, struct buf *section, struct attest_pcrs *pcrs,
+                     struct why *why)
 {
     AUTO(signer_cert_freep) struct signer_cert *cert = NULL;
 
@@ -140,16 +140,15 @@ static enum err sign(struct crypto *cx, struct eif *e, struct span certificate,
     if (r == ERR_OK)
         r = key ? eif_signature_write(certificate, key, pcrs->value[0], section, why)
                 : eif_signature_attach(certificate, signature, pcrs->value[0], section, why);
-    if (r == ERR_OK)
-        r = eif_pcr8(cx, cert, pcrs);
-    if (r == ERR_OK)
-        r = eif_set_signature(e, buf_view(section));
-    return r;
+    if (r != ERR_OK)
+        return r;
+    eif_pcr8(cert, pcrs);
+    return eif_set_signature(e, buf_view(section));
 }
 
-enum err image_sign(struct crypto *cx, struct span file, struct span certificate,
-                    const struct signer_key *key, struct span signature, struct buf *out,
-                    struct attest_pcrs *pcrs, struct why *why)
+enum err image_sign(struct span file, struct span certificate, const struct signer_key *key,
+                    struct span signature, struct buf *out, struct attest_pcrs *pcrs,
+                    struct why *why)
 {
     AUTO(buf_clear) struct buf section = BUF_INIT(EIF_SIGNATURE_MAX);
     struct attest_pcrs p = { 0 };
@@ -157,9 +156,9 @@ enum err image_sign(struct crypto *cx, struct span file, struct span certificate
 
     enum err r = eif_parse(file, &e, why);
     if (r == ERR_OK)
-        r = eif_measure(cx, &e, &p);
+        r = eif_measure(&e, &p);
     if (r == ERR_OK)
-        r = sign(cx, &e, certificate, key, signature, &section, &p, why);
+        r = sign(&e, certificate, key, signature, &section, &p, why);
     if (r == ERR_OK)
         r = eif_write(&e, out, why);
     if (r == ERR_OK)
@@ -183,8 +182,8 @@ static enum err sections_add(struct eif *e, const struct image_spec *s, struct s
     return r == ERR_OK ? eif_add(e, EIF_RAMDISK, second) : r;
 }
 
-enum err image_build(struct crypto *cx, const struct image_spec *s, struct buf *out,
-                     struct attest_pcrs *pcrs, struct why *why)
+enum err image_build(const struct image_spec *s, struct buf *out, struct attest_pcrs *pcrs,
+                     struct why *why)
 {
     AUTO(buf_clear) struct buf metadata = BUF_INIT(METADATA_MAX);
     AUTO(buf_clear) struct buf first = BUF_INIT(IMAGE_BYTES_MAX);
@@ -204,11 +203,11 @@ enum err image_build(struct crypto *cx, const struct image_spec *s, struct buf *
     if (r == ERR_OK)
         r = sections_add(&e, s, buf_view(&metadata), buf_view(&first), buf_view(&second));
     if (r == ERR_OK)
-        r = eif_measure(cx, &e, &p);
+        r = eif_measure(&e, &p);
     if (r != ERR_OK)
         return why_fail(why, r, r == ERR_LIMIT ? "the file system is too large" : err_name(r), 0);
     if (s->key)
-        r = sign(cx, &e, s->certificate, s->key, SPAN_EMPTY, &section, &p, why);
+        r = sign(&e, s->certificate, s->key, SPAN_EMPTY, &section, &p, why);
     if (r == ERR_OK)
         r = eif_write(&e, out, why);
     if (r == ERR_OK)

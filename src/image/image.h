@@ -42,7 +42,7 @@ struct image_spec {
 /* Append the image; *pcrs are its measurements, with PCR8 if it is signed. ERR_MALFORMED: no
  * command, an init that is not an ELF program, what eif_write() refuses; ERR_VERIFY: key and
  * certificate do not belong together; ERR_LIMIT. Outputs as before on failure. */
-MUST_USE enum err image_build(struct crypto *cx, const struct image_spec *spec, struct buf *out,
+MUST_USE enum err image_build(const struct image_spec *spec, struct buf *out,
                               struct attest_pcrs *pcrs, struct why *why);
 
 /* Is it a kernel of that machine? x86_64: a bzImage (Linux Documentation/arch/x86/boot.rst);
@@ -53,7 +53,7 @@ MUST_USE enum err image_kernel_version(struct span kernel, struct buf *out);
 
 /* Sign the image `file` anew: replaces a signature that is there. Appends the whole new file. With
  * `key` NULL `signature` is one that was made elsewhere: eif_signature_attach(). */
-MUST_USE enum err image_sign(struct crypto *cx, struct span file, struct span certificate,
+MUST_USE enum err image_sign(struct span file, struct span certificate,
                              const struct signer_key *key, struct span signature, struct buf *out,
                              struct attest_pcrs *pcrs, struct why *why);
 

@@ -36,7 +36,7 @@ void oci_image_clear(struct oci_image *i);
 
 /* ERR_MALFORMED, ERR_LIMIT, ERR_UNSUPPORTED (an architecture or kind of image that is not there, a
  * media type that we do not know), ERR_VERIFY (a digest), and what `fetch` says. */
-MUST_USE enum err oci_read(struct crypto *cx, const struct oci_options *o, struct oci_image *out,
+MUST_USE enum err oci_read(const struct oci_options *o, struct oci_image *out,
                            struct tree_why *why);
 
 #endif

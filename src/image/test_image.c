@@ -8,7 +8,6 @@
 
 enum { ROOM = 1 << 20 };
 
-static struct crypto *cx;
 static uint8_t kernel[0x300];
 
 static void kernel_make(void)
@@ -76,11 +75,11 @@ static void built(void **state)
     s.init_conf = SPAN_LIT("restart=always\n");
     s.user = SPAN_LIT("1:2,3");
     s.workdir = SPAN_LIT("/srv");
-    assert_int_equal(image_build(cx, &s, &a, &pcrs, NULL), ERR_OK);
-    assert_int_equal(image_build(cx, &s, &b, &again, NULL), ERR_OK);
+    assert_int_equal(image_build(&s, &a, &pcrs, NULL), ERR_OK);
+    assert_int_equal(image_build(&s, &b, &again, NULL), ERR_OK);
     t_assert_span(buf_view(&a), buf_view(&b));
     assert_int_equal(eif_parse(buf_view(&a), &e, NULL), ERR_OK);
-    assert_int_equal(eif_measure(cx, &e, &again), ERR_OK);
+    assert_int_equal(eif_measure(&e, &again), ERR_OK);
     assert_memory_equal(pcrs.value, again.value, 3 * sizeof pcrs.value[0]);
     assert_int_equal(e.sections[2].type, EIF_METADATA); /* the order of AWS's builder */
     list(eif_ramdisk(&e, 0), &text);
@@ -111,10 +110,10 @@ static void signed_and_signed_anew(void **state)
     assert_int_equal(signer_key_parse_pem(span_str(p256_key_pem), &p256, NULL), ERR_OK);
     s.certificate = span_str(p384_cert_pem);
     s.key = p384;
-    assert_int_equal(image_build(cx, &s, &a, &pcrs, NULL), ERR_OK);
+    assert_int_equal(image_build(&s, &a, &pcrs, NULL), ERR_OK);
     assert_int_equal(pcrs.present, 0x107);
     assert_int_equal(
-        image_sign(cx, buf_view(&a), span_str(p256_cert_pem), p256, SPAN_EMPTY, &b, &anew, NULL),
+        image_sign(buf_view(&a), span_str(p256_cert_pem), p256, SPAN_EMPTY, &b, &anew, NULL),
         ERR_OK);
     t_assert_span(SPAN_ARRAY(pcrs.value[0]), SPAN_ARRAY(anew.value[0]));
     assert_memory_not_equal(pcrs.value[8], anew.value[8], sizeof pcrs.value[8]);
@@ -124,12 +123,12 @@ static void signed_and_signed_anew(void **state)
     assert_int_equal(eif_signature_verify(&sig, anew.value[0], NULL), ERR_OK);
     buf_reset(&b);
     assert_int_equal(
-        image_sign(cx, buf_view(&a), span_str(p384_cert_pem), p256, SPAN_EMPTY, &b, &anew, &why),
+        image_sign(buf_view(&a), span_str(p384_cert_pem), p256, SPAN_EMPTY, &b, &anew, &why),
         ERR_VERIFY);
     assert_string_equal(why.what, "the key does not belong to the certificate");
     a.ptr[700] ^= 1;
     assert_int_equal(
-        image_sign(cx, buf_view(&a), span_str(p256_cert_pem), p256, SPAN_EMPTY, &b, &anew, &why),
+        image_sign(buf_view(&a), span_str(p256_cert_pem), p256, SPAN_EMPTY, &b, &anew, &why),
         ERR_VERIFY);
     assert_string_equal(why.what, "CRC");
     assert_int_equal(b.len, 0);
@@ -146,23 +145,23 @@ static void not_built(void **state)
     root_make(&root);
     struct image_spec s = spec_of(&root);
     s.cmd = SPAN_LIT("\n");
-    assert_int_equal(image_build(cx, &s, &out, &pcrs, &why), ERR_MALFORMED);
+    assert_int_equal(image_build(&s, &out, &pcrs, &why), ERR_MALFORMED);
     assert_string_equal(why.what, "no command: the image has neither ENTRYPOINT nor CMD");
     s = spec_of(&root);
     s.init = SPAN_LIT("#!/bin/sh");
-    assert_int_equal(image_build(cx, &s, &out, &pcrs, &why), ERR_MALFORMED);
+    assert_int_equal(image_build(&s, &out, &pcrs, &why), ERR_MALFORMED);
     assert_string_equal(why.what, "the init is not an ELF program");
     s = spec_of(&root);
     s.workdir = SPAN_LIT("srv");
-    assert_int_equal(image_build(cx, &s, &out, &pcrs, &why), ERR_MALFORMED);
+    assert_int_equal(image_build(&s, &out, &pcrs, &why), ERR_MALFORMED);
     assert_string_equal(why.what, "the working folder is not an absolute path");
     s = spec_of(&root);
     s.aarch64 = true;
-    assert_int_equal(image_build(cx, &s, &out, &pcrs, &why), ERR_MALFORMED);
+    assert_int_equal(image_build(&s, &out, &pcrs, &why), ERR_MALFORMED);
     assert_string_equal(why.what, "not an uncompressed Image for aarch64");
     s = spec_of(&root);
     out.max = 2000;
-    assert_int_equal(image_build(cx, &s, &out, &pcrs, &why), ERR_LIMIT);
+    assert_int_equal(image_build(&s, &out, &pcrs, &why), ERR_LIMIT);
     assert_int_equal(out.len, 0);
     assert_int_equal(pcrs.present, 0);
 }
@@ -222,14 +221,7 @@ static int setup(void **state)
 {
     (void)state;
     kernel_make();
-    return crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    crypto_free(cx);
-    return 0;
+    return crypto_process_init() == ERR_OK ? 0 : -1;
 }
 
 int main(void)
@@ -240,5 +232,5 @@ int main(void)
         cmocka_unit_test(kernel_versions),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, NULL);
 }

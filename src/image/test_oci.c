@@ -8,8 +8,6 @@
 
 enum { TEXT = 4096 };
 
-static struct crypto *cx;
-
 static const struct tar_item base_items[] = {
     { .name = "bin/app", .data = "one", .mode = 0755 },
     { .name = "etc/old", .data = "old" },
@@ -62,7 +60,7 @@ static void make(struct layout *l, const struct plan *p)
 {
     static char config[TEXT], one[TEXT], two[TEXT], manifest[4 * TEXT], descriptor[TEXT];
 
-    *l = (struct layout){ .cx = cx };
+    *l = (struct layout){ .n = 0 };
     layer_put(l, base_items, T "layer.v1.tar", one);
     layer_put(l, upper_items, p->layer_type ? p->layer_type : T "layer.v1.tar", two);
     assert_true(layout_blob(l, span_str(p->config ? p->config : CONFIG),
@@ -86,7 +84,7 @@ static enum err read_it(struct layout *l, const char *reference, struct oci_imag
                                    .layer_max = LAYOUT_ROOM };
 
     *out = (struct oci_image){ .root = TREE_INIT(100, LAYOUT_ROOM) };
-    return oci_read(cx, &o, out, why);
+    return oci_read(&o, out, why);
 }
 
 static void whole(struct plan p, const char *reference)
@@ -250,7 +248,7 @@ static void odd_digests(void **state)
 
     (void)state;
     for (size_t k = 0; k < sizeof digests / sizeof digests[0]; k++) {
-        AUTO(layout_clear) struct layout l = { .cx = cx };
+        AUTO(layout_clear) struct layout l = { .n = 0 };
         snprintf(index, sizeof index,
                  "{\"manifests\":[{\"mediaType\":\"" T "manifest.v1+json\",\"digest\":\"%s\","
                  "\"size\":1}]}",
@@ -271,34 +269,20 @@ static void limits(void **state)
     (void)state;
     make(&l, &(struct plan){ 0 });
     o.layer_max = l.files[0].bytes.len - 1;
-    assert_int_equal(oci_read(cx, &o, &i, &why), ERR_LIMIT);
+    assert_int_equal(oci_read(&o, &i, &why), ERR_LIMIT);
     assert_string_equal(why.what, "too large");
     o.layer_max++;
     i.root = TREE_INIT(7, LAYOUT_ROOM); /* 3 and 2 files, a whiteout, 2 folders that nobody named */
-    assert_int_equal(oci_read(cx, &o, &i, &why), ERR_OK);
+    assert_int_equal(oci_read(&o, &i, &why), ERR_OK);
     oci_image_clear(&i);
     i.root = TREE_INIT(4, LAYOUT_ROOM);
-    assert_int_equal(oci_read(cx, &o, &i, &why), ERR_LIMIT);
+    assert_int_equal(oci_read(&o, &i, &why), ERR_LIMIT);
     assert_int_equal(i.root.n, 0);
     layout_clear(&l);
-    l.cx = cx;
     assert_int_equal(read_it(&l, NULL, &i, &why), ERR_IO);
     assert_true(layout_put(&l, "index.json", SPAN_LIT("{\"manifests\":[]}")));
     assert_int_equal(read_it(&l, NULL, &i, &why), ERR_UNSUPPORTED);
     assert_string_equal(why.what, "no image in it");
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    crypto_free(cx);
-    return 0;
 }
 
 int main(void)
@@ -310,5 +294,5 @@ int main(void)
     };
 
     T_ROWS(tests + OTHERS, rows, refused);
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

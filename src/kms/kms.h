@@ -70,10 +70,9 @@ struct kms_call {
 /* Append the whole HTTP request, signed for `now_s` (unix seconds). A Decrypt without `key_id` is
  * sent without; whoever can name the key has to (R-2). ERR_INTERNAL: no document, or a member that
  * the operation needs is missing or too long. ERR_MALFORMED: credentials or host that cannot stand
- * in a header, a key id that is not UTF-8. ERR_LIMIT, ERR_NOMEM, ERR_CRYPTO. Nothing appended on
+ * in a header, a key id that is not UTF-8. ERR_LIMIT, ERR_NOMEM. Nothing appended on
  * failure. */
-MUST_USE enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
-                                    const struct kms_endpoint *ep,
+MUST_USE enum err kms_request_write(const struct kms_call *call, const struct kms_endpoint *ep,
                                     const struct sigv4_credentials *cred, int64_t now_s,
                                     struct buf *out);
 

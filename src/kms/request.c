@@ -213,10 +213,9 @@ static void header_add(struct headers *h, const char *name, struct span value)
     h->list[h->n++] = (struct http1_header){ span_str(name), value };
 }
 
-static enum err sign(struct crypto *cx, const struct headers *h,
-                     const uint8_t body_sha256[static SHA256_BYTES], const struct kms_endpoint *ep,
-                     const struct sigv4_credentials *cred, struct span amz_date,
-                     struct buf *authorization)
+static enum err sign(const struct headers *h, const uint8_t body_sha256[static SHA256_BYTES],
+                     const struct kms_endpoint *ep, const struct sigv4_credentials *cred,
+                     struct span amz_date, struct buf *authorization)
 {
     struct sigv4_header to_sign[HEADERS_MAX];
     struct sigv4_request rq = {
@@ -230,7 +229,7 @@ static enum err sign(struct crypto *cx, const struct headers *h,
 
     for (size_t i = 0; i < h->n; i++)
         to_sign[i] = (struct sigv4_header){ h->list[i].name, h->list[i].value };
-    return sigv4_sign(cx, &rq, scope, amz_date, cred, authorization);
+    return sigv4_sign(&rq, scope, amz_date, cred, authorization);
 }
 
 /* Head and body, all or nothing. */
@@ -259,9 +258,9 @@ static enum err message_write(struct headers *h, struct span recipient, struct s
     return r;
 }
 
-static enum err request_write(struct crypto *cx, const struct kms_call *call,
-                              const struct kms_recipient *recipient, const struct kms_endpoint *ep,
-                              const struct sigv4_credentials *cred, int64_t now_s, struct buf *out)
+static enum err request_write(const struct kms_call *call, const struct kms_recipient *recipient,
+                              const struct kms_endpoint *ep, const struct sigv4_credentials *cred,
+                              int64_t now_s, struct buf *out)
 {
     AUTO(buf_clear) struct buf authorization = BUF_INIT(AUTHORIZATION_MAX_BYTES);
     AUTO(buf_clear) struct buf members = BUF_INIT(MEMBERS_MAX_BYTES);
@@ -288,7 +287,7 @@ static enum err request_write(struct crypto *cx, const struct kms_call *call,
     header_add(&h, "x-amz-target", buf_view(&target));
     if (cred->session_token.len > 0)
         header_add(&h, "x-amz-security-token", cred->session_token);
-    r = sign(cx, &h, sum, ep, cred, amz_date, &authorization);
+    r = sign(&h, sum, ep, cred, amz_date, &authorization);
     if (r != ERR_OK)
         return r;
     header_add(&h, "authorization", buf_view(&authorization));
@@ -296,9 +295,8 @@ static enum err request_write(struct crypto *cx, const struct kms_call *call,
     return message_write(&h, buf_view(&recipient->text), buf_view(&members), out);
 }
 
-enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
-                           const struct kms_endpoint *ep, const struct sigv4_credentials *cred,
-                           int64_t now_s, struct buf *out)
+enum err kms_request_write(const struct kms_call *call, const struct kms_endpoint *ep,
+                           const struct sigv4_credentials *cred, int64_t now_s, struct buf *out)
 {
     AUTO(kms_recipient_clear) struct kms_recipient own = { 0 };
 
@@ -307,5 +305,5 @@ enum err kms_request_write(struct crypto *cx, const struct kms_call *call,
     enum err r = call->recipient ? ERR_OK : kms_recipient_set(&own, call->document);
     if (r != ERR_OK)
         return r;
-    return request_write(cx, call, call->recipient ? call->recipient : &own, ep, cred, now_s, out);
+    return request_write(call, call->recipient ? call->recipient : &own, ep, cred, now_s, out);
 }

@@ -2,8 +2,6 @@
 #include "base/base64.h"
 #include "kms/kms.h"
 
-static struct crypto *cx;
-
 #define ARN "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 #define RECIPIENT                                                                                  \
     "{\"Recipient\":{\"KeyEncryptionAlgorithm\":\"RSAES_OAEP_SHA_256\",\"AttestationDocument\":"   \
@@ -235,7 +233,7 @@ static void assert_request(struct span text, const char *target, const char *bod
     t_assert_span(claim.date, SPAN_LIT("20260102"));
     t_assert_span(claim.region, SPAN_LIT("eu-west-1"));
     t_assert_span(claim.service, SPAN_LIT("kms"));
-    assert_int_equal(sigv4_verify(cx, &rq, &claim, SPAN_LIT(SECRET), NULL), ERR_OK);
+    assert_int_equal(sigv4_verify(&rq, &claim, SPAN_LIT(SECRET), NULL), ERR_OK);
 }
 
 static void request_row(void **state)
@@ -244,16 +242,16 @@ static void request_row(void **state)
     AUTO(buf_clear) struct buf out = BUF_INIT(65536);
 
     if (!row->body) {
-        assert_int_equal(kms_request_write(cx, &row->call, &endpoint, &session, NOW_S, &out),
+        assert_int_equal(kms_request_write(&row->call, &endpoint, &session, NOW_S, &out),
                          ERR_INTERNAL);
         assert_int_equal(out.len, 0);
         return;
     }
-    assert_int_equal(kms_request_write(cx, &row->call, &endpoint, &session, NOW_S, &out), ERR_OK);
+    assert_int_equal(kms_request_write(&row->call, &endpoint, &session, NOW_S, &out), ERR_OK);
     assert_request(buf_view(&out), row->target, row->body, &session);
     assert_null(memmem(out.ptr, out.len, SECRET, sizeof SECRET - 1));
     buf_reset(&out);
-    assert_int_equal(kms_request_write(cx, &row->call, &endpoint, &long_term, NOW_S, &out), ERR_OK);
+    assert_int_equal(kms_request_write(&row->call, &endpoint, &long_term, NOW_S, &out), ERR_OK);
     assert_request(buf_view(&out), row->target, row->body, &long_term);
     assert_null(memmem(out.ptr, out.len, "security-token", 14));
 }
@@ -270,10 +268,10 @@ static void prepared(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct kms_call call = rows[i].call;
         call.document = SPAN_LIT("\x84\x44");
-        enum err e = kms_request_write(cx, &call, &endpoint, &session, NOW_S, &want);
+        enum err e = kms_request_write(&call, &endpoint, &session, NOW_S, &want);
         call.document = SPAN_EMPTY;
         call.recipient = &r;
-        assert_int_equal(kms_request_write(cx, &call, &endpoint, &session, NOW_S, &got), e);
+        assert_int_equal(kms_request_write(&call, &endpoint, &session, NOW_S, &got), e);
         t_assert_span(buf_view(&got), buf_view(&want));
         buf_reset(&want);
         buf_reset(&got);
@@ -281,7 +279,7 @@ static void prepared(void **state)
     struct kms_call call = rows[0].call;
     call.recipient = &r;
     assert_int_equal(kms_recipient_set(&r, SPAN_EMPTY), ERR_INTERNAL); /* and holds nothing now */
-    assert_int_equal(kms_request_write(cx, &call, &endpoint, &session, NOW_S, &got), ERR_INTERNAL);
+    assert_int_equal(kms_request_write(&call, &endpoint, &session, NOW_S, &got), ERR_INTERNAL);
     assert_int_equal(got.len, 0);
 }
 
@@ -295,10 +293,10 @@ static void large_document(void **state)
     assert_int_equal(buf_reserve(&document, 262145, &p), ERR_OK);
     memset(p, 'd', 262145);
     call.document = span_of(p, 262144);
-    assert_int_equal(kms_request_write(cx, &call, &endpoint, &session, NOW_S, &out), ERR_OK);
+    assert_int_equal(kms_request_write(&call, &endpoint, &session, NOW_S, &out), ERR_OK);
     buf_reset(&out);
     call.document = span_of(p, 262145);
-    assert_int_equal(kms_request_write(cx, &call, &endpoint, &session, NOW_S, &out), ERR_INTERNAL);
+    assert_int_equal(kms_request_write(&call, &endpoint, &session, NOW_S, &out), ERR_INTERNAL);
     assert_int_equal(out.len, 0);
 }
 
@@ -311,16 +309,14 @@ static void long_members(void **state)
 
     memset(text, 'A', sizeof text);
     data_key.key_id = span_of(text, 2048);
-    assert_int_equal(kms_request_write(cx, &data_key, &endpoint, &session, NOW_S, &out), ERR_OK);
+    assert_int_equal(kms_request_write(&data_key, &endpoint, &session, NOW_S, &out), ERR_OK);
     decrypt.ciphertext_blob_b64 = span_of(text, 8192);
-    assert_int_equal(kms_request_write(cx, &decrypt, &endpoint, &session, NOW_S, &out), ERR_OK);
+    assert_int_equal(kms_request_write(&decrypt, &endpoint, &session, NOW_S, &out), ERR_OK);
     buf_reset(&out);
     data_key.key_id = span_of(text, 2049);
-    assert_int_equal(kms_request_write(cx, &data_key, &endpoint, &session, NOW_S, &out),
-                     ERR_INTERNAL);
+    assert_int_equal(kms_request_write(&data_key, &endpoint, &session, NOW_S, &out), ERR_INTERNAL);
     decrypt.ciphertext_blob_b64 = span_of(text, 8193);
-    assert_int_equal(kms_request_write(cx, &decrypt, &endpoint, &session, NOW_S, &out),
-                     ERR_INTERNAL);
+    assert_int_equal(kms_request_write(&decrypt, &endpoint, &session, NOW_S, &out), ERR_INTERNAL);
     assert_int_equal(out.len, 0);
 }
 
@@ -371,17 +367,15 @@ static void caller_limits(void **state)
         call.op = base.op;
         call.key_id = base.key_id;
         call.document = base.document;
-        assert_int_equal(kms_request_write(cx, &call, &endpoint, &session, NOW_S, &out),
-                         cases[i].want);
+        assert_int_equal(kms_request_write(&call, &endpoint, &session, NOW_S, &out), cases[i].want);
         assert_int_equal(out.len > 0, cases[i].want == ERR_OK);
         buf_reset(&out);
     }
     struct kms_call derive = { .op = KMS_DERIVE_SHARED_SECRET, .key_id = SPAN_LIT("k"), DOC };
     derive.public_key_b64 = span_of(text, 10924);
-    assert_int_equal(kms_request_write(cx, &derive, &endpoint, &session, NOW_S, &out), ERR_OK);
+    assert_int_equal(kms_request_write(&derive, &endpoint, &session, NOW_S, &out), ERR_OK);
     derive.public_key_b64 = span_of(text, 10925);
-    assert_int_equal(kms_request_write(cx, &derive, &endpoint, &session, NOW_S, &out),
-                     ERR_INTERNAL);
+    assert_int_equal(kms_request_write(&derive, &endpoint, &session, NOW_S, &out), ERR_INTERNAL);
 }
 
 /* What would end a header line cannot get into one. */
@@ -392,12 +386,10 @@ static void header_injection(void **state)
     struct sigv4_credentials bad = session;
 
     bad.session_token = SPAN_LIT("x\r\nx-evil: 1");
-    assert_int_equal(kms_request_write(cx, &rows[0].call, &endpoint, &bad, NOW_S, &out),
-                     ERR_MALFORMED);
+    assert_int_equal(kms_request_write(&rows[0].call, &endpoint, &bad, NOW_S, &out), ERR_MALFORMED);
     bad = session;
     bad.access_key_id = SPAN_LIT("x\ny");
-    assert_int_equal(kms_request_write(cx, &rows[0].call, &endpoint, &bad, NOW_S, &out),
-                     ERR_MALFORMED);
+    assert_int_equal(kms_request_write(&rows[0].call, &endpoint, &bad, NOW_S, &out), ERR_MALFORMED);
     assert_int_equal(out.len, 0);
 }
 
@@ -406,27 +398,13 @@ static void no_room(void **state)
     (void)state;
     AUTO(buf_clear) struct buf full = BUF_INIT(65536);
 
-    assert_int_equal(kms_request_write(cx, &rows[0].call, &endpoint, &session, NOW_S, &full),
-                     ERR_OK);
+    assert_int_equal(kms_request_write(&rows[0].call, &endpoint, &session, NOW_S, &full), ERR_OK);
     for (size_t room = 0; room < full.len; room++) {
         AUTO(buf_clear) struct buf out = BUF_INIT(room);
-        assert_int_equal(kms_request_write(cx, &rows[0].call, &endpoint, &session, NOW_S, &out),
+        assert_int_equal(kms_request_write(&rows[0].call, &endpoint, &session, NOW_S, &out),
                          ERR_LIMIT);
         assert_int_equal(out.len, 0);
     }
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    crypto_free(cx);
-    return 0;
 }
 
 int main(void)
@@ -439,5 +417,5 @@ int main(void)
     };
 
     T_ROWS(tests + 6, rows, request_row);
-    return _cmocka_run_group_tests("kms_request", tests, N + 6, setup, teardown);
+    return _cmocka_run_group_tests("kms_request", tests, N + 6, NULL, NULL);
 }

@@ -27,9 +27,8 @@ struct audit_tip {
 };
 
 /* Append `record` (one JSON object without line ends) as the line after *tip, which becomes it.
- * ERR_MALFORMED: not an object. ERR_LIMIT, ERR_NOMEM, ERR_CRYPTO. Both untouched on failure. */
-MUST_USE enum err audit_seal(struct crypto *cx, struct audit_tip *tip, struct span record,
-                             struct buf *out);
+ * ERR_MALFORMED: not an object. ERR_LIMIT, ERR_NOMEM. Both untouched on failure. */
+MUST_USE enum err audit_seal(struct audit_tip *tip, struct span record, struct buf *out);
 
 MUST_USE enum err audit_head_write(const struct audit_tip *tip, struct buf *out);
 MUST_USE enum err audit_head_parse(struct span text, struct audit_tip *out);
@@ -42,7 +41,7 @@ struct audit_line {
     bool is_cut;    /* written by us: records were missing when the program started */
 };
 /* `line` without its end. ERR_MALFORMED; out->digest is set all the same. */
-MUST_USE enum err audit_line_parse(struct crypto *cx, struct span line, struct audit_line *out);
+MUST_USE enum err audit_line_parse(struct span line, struct audit_line *out);
 
 /* A log under examination. */
 struct audit_check;
@@ -62,9 +61,9 @@ struct audit_finding {
 };
 typedef void audit_finding_fn(void *arg, const struct audit_finding *f);
 
-MUST_USE enum err audit_check_new(struct crypto *cx, struct audit_check **out);
+MUST_USE enum err audit_check_new(struct audit_check **out);
 void audit_check_free(struct audit_check *a); /* NULL is fine */
-/* The next line of the log, files in order. ERR_LIMIT, ERR_NOMEM, ERR_CRYPTO. */
+/* The next line of the log, files in order. ERR_LIMIT, ERR_NOMEM. */
 MUST_USE enum err audit_check_line(struct audit_check *a, struct span line, unsigned file,
                                    unsigned line_number);
 /* Judge all of it; `head` NULL: none, so that a cut at the end is not noticed. The count of

@@ -16,14 +16,13 @@ enum { DATE_BYTES = 8, SKEW_MIN = SIGV4_SKEW_S / 60 };
     "string parameter or the Authorization header should be specified"
 
 /* The header itself is not repeated to whoever asks: a hash of it is. */
-static enum err incomplete(struct crypto *cx, struct span authorization, const char *text,
-                           struct fault *f)
+static enum err incomplete(struct span authorization, const char *text, struct fault *f)
 {
     AUTO(buf_clear) struct buf hash = BUF_INIT(BASE64_TEXT_BYTES(SHA256_BYTES));
     uint8_t digest[SHA256_BYTES];
 
-    if (sha256(cx, authorization, digest) != ERR_OK ||
-        base64_append(&hash, SPAN_ARRAY(digest)) != ERR_OK)
+    sha256(authorization, digest);
+    if (base64_append(&hash, SPAN_ARRAY(digest)) != ERR_OK)
         return fault_bare(f, FAULT_INTERNAL);
     return fault_set(f, FAULT_INCOMPLETE_SIGNATURE,
                      "%s (Hashed with SHA-256 and encoded with Base64) Authorization=%.*s", text,
@@ -31,8 +30,7 @@ static enum err incomplete(struct crypto *cx, struct span authorization, const c
 }
 
 /* Steps 1 and 2 of a request that is signed in its header. */
-static enum err parse_header(struct crypto *cx, const struct auth_request *rq, struct claimed *out,
-                             struct fault *f)
+static enum err parse_header(const struct auth_request *rq, struct claimed *out, struct fault *f)
 {
     char text[128];
     struct why why = { 0 };
@@ -48,11 +46,11 @@ static enum err parse_header(struct crypto *cx, const struct auth_request *rq, s
                      "Authorization header requires algorithm AWS4-HMAC-SHA256.");
         else
             snprintf(text, sizeof text, "Authorization header requires '%s' parameter.", why.what);
-        return incomplete(cx, out->authorization, text, f);
+        return incomplete(out->authorization, text, f);
     }
     if (sigv4_time_parse(out->amz_date, &out->signed_s) != ERR_OK)
         return incomplete(
-            cx, out->authorization,
+            out->authorization,
             out->amz_date.ptr
                 ? "Date must be in ISO-8601 'basic format'."
                 : "Authorization header requires existence of an 'X-Amz-Date' header.",
@@ -60,14 +58,13 @@ static enum err parse_header(struct crypto *cx, const struct auth_request *rq, s
     return ERR_OK;
 }
 
-static enum err parse(struct crypto *cx, const struct auth_request *rq, struct claimed *out,
-                      struct fault *f)
+static enum err parse(const struct auth_request *rq, struct claimed *out, struct fault *f)
 {
     struct span query = rq->head->target;
 
     (void)span_cut(&query, '?');
     if (!sigv4_is_presigned(query))
-        return parse_header(cx, rq, out, f);
+        return parse_header(rq, out, f);
     if (http1_header_get(rq->head, "authorization").ptr)
         return fault_set(f, FAULT_INVALID_SIGNATURE, BOTH_FORMS);
     return auth_query_parse(query, out, f);
@@ -129,9 +126,8 @@ static enum err find_principal(const struct auth_request *rq, const struct claim
 }
 
 /* Steps 7 and 8. */
-static enum err check_signature(struct crypto *cx, const struct auth_request *rq,
-                                const struct claimed *c, const struct principal *who,
-                                struct fault *f)
+static enum err check_signature(const struct auth_request *rq, const struct claimed *c,
+                                const struct principal *who, struct fault *f)
 {
     struct sigv4_header headers[HTTP1_HEADERS_MAX];
     struct span query = rq->head->target;
@@ -148,19 +144,18 @@ static enum err check_signature(struct crypto *cx, const struct auth_request *rq
     for (size_t i = 0; i < rq->head->n_headers; i++)
         headers[i] = (struct sigv4_header){ rq->head->headers[i].name, rq->head->headers[i].value };
     struct span secret = secret_view(&who->secret_access_key);
-    enum err r = c->in_query ? sigv4_presigned_verify(cx, &signed_rq, &c->presigned, secret, NULL)
-                             : sigv4_verify(cx, &signed_rq, &c->claim, secret, NULL);
+    enum err r = c->in_query ? sigv4_presigned_verify(&signed_rq, &c->presigned, secret, NULL)
+                             : sigv4_verify(&signed_rq, &c->claim, secret, NULL);
     if (r == ERR_OK)
         return ERR_OK;
     return r == ERR_VERIFY || r == ERR_LIMIT ? fault_set(f, FAULT_INVALID_SIGNATURE, NOT_MATCHING)
                                              : fault_bare(f, FAULT_INTERNAL);
 }
 
-static enum err check(struct crypto *cx, const struct auth_request *rq,
-                      const struct principals *known, struct claimed *c,
-                      const struct principal **who, struct fault *f)
+static enum err check(const struct auth_request *rq, const struct principals *known,
+                      struct claimed *c, const struct principal **who, struct fault *f)
 {
-    enum err r = parse(cx, rq, c, f);
+    enum err r = parse(rq, c, f);
 
     if (r == ERR_OK && rq->anybody) {
         *who = principals_find(known, c->claim.access_key_id);
@@ -173,16 +168,16 @@ static enum err check(struct crypto *cx, const struct auth_request *rq,
         r = c->in_query ? auth_query_check_clock(c, rq->now_s, f) : check_clock(c, rq->now_s, f);
     if (r == ERR_OK)
         r = find_principal(rq, c, known, who, f);
-    return r == ERR_OK ? check_signature(cx, rq, c, *who, f) : r;
+    return r == ERR_OK ? check_signature(rq, c, *who, f) : r;
 }
 
-enum err auth_check(struct crypto *cx, const struct auth_request *rq,
-                    const struct principals *known, const struct principal **out, struct fault *f)
+enum err auth_check(const struct auth_request *rq, const struct principals *known,
+                    const struct principal **out, struct fault *f)
 {
     struct claimed c = { .signed_s = 0 };
     const struct principal *who = NULL;
 
-    enum err r = check(cx, rq, known, &c, &who, f);
+    enum err r = check(rq, known, &c, &who, f);
     sigv4_presigned_clear(&c.presigned);
     if (r == ERR_OK)
         *out = who;

@@ -20,8 +20,7 @@ struct auth_request {
 };
 
 /* ERR_OK: *out signed it. ERR_DENIED: *f says why not. */
-MUST_USE enum err auth_check(struct crypto *cx, const struct auth_request *rq,
-                             const struct principals *known, const struct principal **out,
-                             struct fault *f);
+MUST_USE enum err auth_check(const struct auth_request *rq, const struct principals *known,
+                             const struct principal **out, struct fault *f);
 
 #endif

@@ -192,25 +192,23 @@ void call_put_list(struct call *c, const char *name, const char *const *items)
     json_out_array_end(&c->out);
 }
 
-enum err call_material_id(struct call *c, uint32_t material, char out[static 65])
+void call_material_id(struct call *c, uint32_t material, char out[static 65])
 {
     uint8_t digest[SHA256_BYTES], number[4];
 
     for (unsigned i = 0; i < 4; i++)
         number[i] = (uint8_t)(material >> (24 - 8 * i));
     const struct span parts[] = { span_str(c->key->row.id), SPAN_ARRAY(number) };
-    enum err r = sha256_parts(c->cx, parts, 2, digest);
-    if (r == ERR_OK)
-        hex_write(SPAN_ARRAY(digest), out);
-    return r;
+    sha256_parts(parts, 2, digest);
+    hex_write(SPAN_ARRAY(digest), out);
 }
 
 void call_put_material_id(struct call *c, const char *member, uint32_t number)
 {
     char id[65];
 
-    if (call_material_id(c, number, id) == ERR_OK) /* an optional member */
-        call_put_text(c, member, span_str(id));
+    call_material_id(c, number, id);
+    call_put_text(c, member, span_str(id));
 }
 
 enum err call_put_secret(struct call *c, const char *member, const struct secret *plain)

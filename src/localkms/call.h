@@ -159,8 +159,8 @@ void call_put_material_id(struct call *c, const char *member, uint32_t number);
 /* CiphertextForRecipient to an attested caller, else `member` in the clear. */
 MUST_USE enum err call_put_secret(struct call *c, const char *member, const struct secret *plain);
 void call_put_metadata(struct call *c); /* KeyMetadata of c->key (metadata.c) */
-/* 64 hexadecimal digits for a material of c->key. ERR_CRYPTO. */
-MUST_USE enum err call_material_id(struct call *c, uint32_t number, char out[static 65]);
+/* 64 hexadecimal digits for a material of c->key. */
+void call_material_id(struct call *c, uint32_t number, char out[static 65]);
 
 /* operations */
 call_fn op_create_key;                                            /* op_create.c */

@@ -138,7 +138,7 @@ static struct span ask(const char *operation, struct span body, struct buf *resp
     const struct sigv4_scope scope = { SPAN_LIT("us-east-1"), SPAN_LIT("kms") };
     const struct sigv4_credentials cred = { .access_key_id = SPAN_LIT("AKID"),
                                             .secret_access_key = SPAN_LIT("not-a-secret") };
-    must(sigv4_sign(cx, &rq, scope, SPAN_LIT(DATE), &cred, &authorization) == ERR_OK);
+    must(sigv4_sign(&rq, scope, SPAN_LIT(DATE), &cred, &authorization) == ERR_OK);
     head.headers[head.n_headers++] =
         (struct http1_header){ SPAN_LIT("authorization"), buf_view(&authorization) };
     enum err r = localkms_handle(kms, &head, body, INT64_C(1000) * NOW_S, response, &note);

@@ -266,7 +266,7 @@ static enum err perform(struct call *c, const struct http1_head *head, struct sp
 
     if (!op)
         return fault_bare(&c->fault, FAULT_UNKNOWN_OPERATION);
-    enum err r = auth_check(c->cx, &auth, &c->k->principals, &c->who, &c->fault);
+    enum err r = auth_check(&auth, &c->k->principals, &c->who, &c->fault);
     if (r != ERR_OK)
         return r;
     c->note->caller = c->who->arn;

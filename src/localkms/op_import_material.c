@@ -193,12 +193,10 @@ static enum err choose(struct call *c, const struct import *in, struct material_
     uint8_t digest[MATERIAL_DIGEST_BYTES];
     struct known k = { .digest = SPAN_ARRAY(digest) };
 
-    enum err r =
-        call_fail(c, vault_digest(c->k->vault, c->key, secret_view(&in->material), digest));
-    if (r == ERR_OK)
-        r = call_fail_store(
-            c, store->list_materials(store->arg, c->key->row.id, 0, UINT32_MAX >> 1, look, &k),
-            STORE_READ);
+    vault_digest(c->k->vault, c->key, secret_view(&in->material), digest);
+    enum err r = call_fail_store(
+        c, store->list_materials(store->arg, c->key->row.id, 0, UINT32_MAX >> 1, look, &k),
+        STORE_READ);
     if (r != ERR_OK)
         return r;
     bool fresh = in->type.ptr ? span_is(in->type, "NEW_KEY_MATERIAL") : k.last == 0;

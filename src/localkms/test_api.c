@@ -117,8 +117,8 @@ static void add(struct headers *h, const char *name, struct span value)
 }
 
 /* Sign those there are, without x-amz-target if the tweak says so. */
-static void sign(struct api *a, enum api_who who, const struct headers *h, struct span body,
-                 const char *date, const struct api_tweak *tweak, struct buf *authorization)
+static void sign(enum api_who who, const struct headers *h, struct span body, const char *date,
+                 const struct api_tweak *tweak, struct buf *authorization)
 {
     struct sigv4_header all[12];
     size_t n = 0;
@@ -139,7 +139,7 @@ static void sign(struct api *a, enum api_who who, const struct headers *h, struc
         .access_key_id = span_str(ids[who]),
         .secret_access_key = tweak->wrong_secret ? SPAN_LIT("another") : SPAN_LIT(SECRET),
     };
-    assert_int_equal(sigv4_sign(a->cx, &rq, scope, span_str(date), &cred, authorization), ERR_OK);
+    assert_int_equal(sigv4_sign(&rq, scope, span_str(date), &cred, authorization), ERR_OK);
 }
 
 static void write_request(struct api *a, enum api_who who, const char *operation, struct span body,
@@ -159,7 +159,7 @@ static void write_request(struct api *a, enum api_who who, const char *operation
     const char *token = tweak->token ? tweak->token : who == TEMPORARY ? "token" : NULL;
     if (token)
         add(&h, "x-amz-security-token", span_str(token));
-    sign(a, who, &h, body, date, tweak, &authorization);
+    sign(who, &h, body, date, tweak, &authorization);
     if (tweak->authorization)
         add(&h, "authorization", span_str(tweak->authorization));
     else if (!tweak->no_authorization)

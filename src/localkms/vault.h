@@ -91,8 +91,8 @@ MUST_USE enum err vault_rotate_waiting(struct vault *v, struct key *key, int64_t
 MUST_USE enum err vault_import(struct vault *v, struct key *key, struct material_row *m,
                                struct span material);
 /* What identifies imported material without telling it. */
-MUST_USE enum err vault_digest(struct vault *v, const struct key *key, struct span material,
-                               uint8_t out[static MATERIAL_DIGEST_BYTES]);
+void vault_digest(struct vault *v, const struct key *key, struct span material,
+                  uint8_t out[static MATERIAL_DIGEST_BYTES]);
 /* Forget imported material: the key waits for it again. */
 MUST_USE enum err vault_forget(struct vault *v, struct key *key, uint32_t number);
 

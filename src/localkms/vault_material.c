@@ -221,15 +221,15 @@ enum err vault_rotate_waiting(struct vault *v, struct key *key, int64_t now_ms, 
 
 /* ---- imported material ---- */
 
-enum err vault_digest(struct vault *v, const struct key *key, struct span material,
-                      uint8_t out[static MATERIAL_DIGEST_BYTES])
+void vault_digest(struct vault *v, const struct key *key, struct span material,
+                  uint8_t out[static MATERIAL_DIGEST_BYTES])
 {
     uint8_t own[SHA256_BYTES];
     const struct span parts[] = { span_str("nitroseal imported material"), span_str(key->row.id),
                                   material };
 
-    enum err r = sha256_parts(v->cx, parts, 3, own);
-    return r == ERR_OK ? hmac_sha256(v->cx, secret_view(&v->master_key), SPAN_ARRAY(own), out) : r;
+    sha256_parts(parts, 3, own);
+    hmac_sha256(secret_view(&v->master_key), SPAN_ARRAY(own), out);
 }
 
 struct missing {
@@ -268,9 +268,8 @@ enum err vault_import(struct vault *v, struct key *key, struct material_row *m,
 
     buf_reset(&m->wrapped);
     buf_reset(&m->digest);
-    enum err r = vault_digest(v, key, material, digest);
-    if (r == ERR_OK)
-        r = buf_append(&m->digest, SPAN_ARRAY(digest));
+    vault_digest(v, key, material, digest);
+    enum err r = buf_append(&m->digest, SPAN_ARRAY(digest));
     if (r == ERR_OK)
         r = vault_wrap(v, &key->row, m->number, material, &m->wrapped);
     if (r == ERR_OK)

@@ -258,7 +258,7 @@ enum err selection_names(const struct selection *sel, const struct sigv4_request
 
 /* The value of x-amz-content-sha256 where the request has it, whatever it says: comparing it with
  * the body is the verifier's. */
-static void put_body_hash(struct sink *w, struct crypto *cx, const struct sigv4_request *rq)
+static void put_body_hash(struct sink *w, const struct sigv4_request *rq)
 {
     struct span given = header_only(rq, "x-amz-content-sha256");
     uint8_t hash[SHA256_BYTES];
@@ -268,14 +268,14 @@ static void put_body_hash(struct sink *w, struct crypto *cx, const struct sigv4_
         put(w, given);
         return;
     }
-    if (w->err == ERR_OK && !rq->body_sha256)
-        w->err = sha256(cx, rq->body, hash);
+    if (!rq->body_sha256)
+        sha256(rq->body, hash);
     if (w->err == ERR_OK)
         w->err = hex_append(w->out, rq->body_sha256 ? known : SPAN_ARRAY(hash));
 }
 
-enum err canonical_write(struct crypto *cx, const struct sigv4_request *rq,
-                         const struct selection *sel, struct buf *out)
+enum err canonical_write(const struct sigv4_request *rq, const struct selection *sel,
+                         struct buf *out)
 {
     size_t before = out->len, likely = rq->method.len + rq->path.len + rq->query.len + 128;
     struct sink w = { .out = out };
@@ -294,7 +294,7 @@ enum err canonical_write(struct crypto *cx, const struct sigv4_request *rq,
     put_byte(&w, '\n');
     put_names(&w, sel, rq);
     put_byte(&w, '\n');
-    put_body_hash(&w, cx, rq);
+    put_body_hash(&w, rq);
     if (w.err != ERR_OK)
         buf_truncate(out, before);
     return w.err;

@@ -19,8 +19,8 @@ MUST_USE enum err selection_add(struct selection *sel, const struct sigv4_reques
 MUST_USE enum err selection_names(const struct selection *sel, const struct sigv4_request *rq,
                                   struct buf *out);
 /* Append the canonical request; nothing is appended on failure. */
-MUST_USE enum err canonical_write(struct crypto *cx, const struct sigv4_request *rq,
-                                  const struct selection *sel, struct buf *out);
+MUST_USE enum err canonical_write(const struct sigv4_request *rq, const struct selection *sel,
+                                  struct buf *out);
 
 /* The one header of that name (lower case), or the absent span if there is none or more than one.
  */

@@ -161,9 +161,8 @@ static enum err without_signature(struct span query, struct buf *out)
     return r;
 }
 
-enum err sigv4_presigned_verify(struct crypto *cx, const struct sigv4_request *rq,
-                                const struct sigv4_presigned *p, struct span secret_access_key,
-                                struct why *why)
+enum err sigv4_presigned_verify(const struct sigv4_request *rq, const struct sigv4_presigned *p,
+                                struct span secret_access_key, struct why *why)
 {
     AUTO(buf_clear) struct buf query = BUF_INIT(SIGV4_QUERY_MAX_BYTES);
     const struct sigv4_claim *claim = &p->claim;
@@ -175,13 +174,13 @@ enum err sigv4_presigned_verify(struct crypto *cx, const struct sigv4_request *r
     enum err r = signing_select(rq, claim->signed_headers, false, &sel);
     if (r != ERR_OK)
         return why_fail(why, r, "signed headers", 0);
-    r = signing_check_body(cx, rq);
+    r = signing_check_body(rq);
     if (r != ERR_OK)
         return why_fail(why, r, "body hash", 0);
     r = without_signature(rq->query, &query);
     covered.query = buf_view(&query);
     if (r == ERR_OK)
-        r = signing_hex(cx, &covered, &sel, p->amz_date, key, secret_access_key, hex);
+        r = signing_hex(&covered, &sel, p->amz_date, key, secret_access_key, hex);
     if (r != ERR_OK)
         return why_fail(why, r, "signature", 0);
     bool same = ct_eq(claim->signature, span_str(hex));
@@ -233,7 +232,7 @@ static enum err put_all(struct buf *out, const struct sigv4_request *rq, struct 
     return r == ERR_OK && cred->session_token.len ? put_one(out, P_TOKEN, cred->session_token) : r;
 }
 
-enum err sigv4_presign(struct crypto *cx, const struct sigv4_request *rq, struct sigv4_scope scope,
+enum err sigv4_presign(const struct sigv4_request *rq, struct sigv4_scope scope,
                        struct span amz_date, uint64_t expires_s,
                        const struct sigv4_credentials *cred, struct buf *query)
 {
@@ -257,7 +256,7 @@ enum err sigv4_presign(struct crypto *cx, const struct sigv4_request *rq, struct
         r = put_all(&made, rq, key, amz_date, expires_s, cred, buf_view(&signed_names));
     covered.query = buf_view(&made);
     if (r == ERR_OK)
-        r = signing_hex(cx, &covered, &sel, amz_date, key, cred->secret_access_key, hex);
+        r = signing_hex(&covered, &sel, amz_date, key, cred->secret_access_key, hex);
     if (r == ERR_OK)
         r = put_one(&made, P_SIGNATURE, span_str(hex));
     return r == ERR_OK ? buf_append(query, buf_view(&made)) : r;

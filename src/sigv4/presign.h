@@ -37,15 +37,15 @@ MUST_USE enum err sigv4_presigned_parse(struct span query, struct sigv4_presigne
 
 /* As sigv4_verify(), for rq->query as it came. ERR_VERIFY: "signature", "signed headers" (host or
  * an x-amz-* header is not signed), "body hash". Scope, times and key are the caller's. */
-MUST_USE enum err sigv4_presigned_verify(struct crypto *cx, const struct sigv4_request *rq,
+MUST_USE enum err sigv4_presigned_verify(const struct sigv4_request *rq,
                                          const struct sigv4_presigned *p,
                                          struct span secret_access_key, struct why *why);
 
 /* Append the whole signed query: rq->query (may be empty), then the parameters. A session token
  * goes in unless it is empty. ERR_LIMIT, ERR_MALFORMED (date, or expires_s out of range); nothing
  * is appended on failure. */
-MUST_USE enum err sigv4_presign(struct crypto *cx, const struct sigv4_request *rq,
-                                struct sigv4_scope scope, struct span amz_date, uint64_t expires_s,
+MUST_USE enum err sigv4_presign(const struct sigv4_request *rq, struct sigv4_scope scope,
+                                struct span amz_date, uint64_t expires_s,
                                 const struct sigv4_credentials *cred, struct buf *query);
 
 #endif

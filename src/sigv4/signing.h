@@ -21,15 +21,14 @@ struct key_scope {
 
 /* All or nothing. */
 MUST_USE enum err signing_append(struct buf *out, const struct span *parts, size_t n);
-MUST_USE enum err signing_text(struct crypto *cx, struct span amz_date, struct key_scope scope,
-                               struct span canonical, struct buf *out);
+MUST_USE enum err signing_text(struct span amz_date, struct key_scope scope, struct span canonical,
+                               struct buf *out);
 /* kDate, kRegion, kService, kSigning, each over the one before; none of them stays behind. */
-MUST_USE enum err signing_mac(struct crypto *cx, struct span secret, struct key_scope scope,
-                              struct span text, uint8_t out[static HMAC_SHA256_BYTES]);
+MUST_USE enum err signing_mac(struct span secret, struct key_scope scope, struct span text,
+                              uint8_t out[static HMAC_SHA256_BYTES]);
 /* The signature in hexadecimal over the request with these headers; for both directions. */
-MUST_USE enum err signing_hex(struct crypto *cx, const struct sigv4_request *rq,
-                              const struct selection *sel, struct span amz_date,
-                              struct key_scope scope, struct span secret,
+MUST_USE enum err signing_hex(const struct sigv4_request *rq, const struct selection *sel,
+                              struct span amz_date, struct key_scope scope, struct span secret,
                               char out[static SIGNING_HEX_BYTES + 1]);
 /* "AKID/20260102/eu-west-1/kms/aws4_request" */
 bool signing_credential(struct span s, struct sigv4_claim *out);
@@ -38,6 +37,6 @@ bool signing_credential(struct span s, struct sigv4_claim *out);
 MUST_USE enum err signing_select(const struct sigv4_request *rq, struct span names, bool dated,
                                  struct selection *sel);
 /* x-amz-content-sha256, where it came, is the body's. */
-MUST_USE enum err signing_check_body(struct crypto *cx, const struct sigv4_request *rq);
+MUST_USE enum err signing_check_body(const struct sigv4_request *rq);
 
 #endif

@@ -3,7 +3,7 @@
 #include "base/hex.h"
 #include "sigv4/signing.h"
 
-enum err sigv4_canonical_request(struct crypto *cx, const struct sigv4_request *rq, struct buf *out)
+enum err sigv4_canonical_request(const struct sigv4_request *rq, struct buf *out)
 {
     struct selection sel = { .n = 0 };
 
@@ -12,7 +12,7 @@ enum err sigv4_canonical_request(struct crypto *cx, const struct sigv4_request *
         if (r != ERR_OK)
             return r;
     }
-    return canonical_write(cx, rq, &sel, out);
+    return canonical_write(rq, &sel, out);
 }
 
 enum err signing_append(struct buf *out, const struct span *parts, size_t n)
@@ -29,15 +29,13 @@ enum err signing_append(struct buf *out, const struct span *parts, size_t n)
     return ERR_OK;
 }
 
-enum err signing_text(struct crypto *cx, struct span amz_date, struct key_scope scope,
-                      struct span canonical, struct buf *out)
+enum err signing_text(struct span amz_date, struct key_scope scope, struct span canonical,
+                      struct buf *out)
 {
     uint8_t hash[SHA256_BYTES];
     char hex[2 * SHA256_BYTES + 1];
 
-    enum err r = sha256(cx, canonical, hash);
-    if (r != ERR_OK)
-        return r;
+    sha256(canonical, hash);
     hex_write(SPAN_ARRAY(hash), hex);
     const struct span parts[] = {
         SPAN_LIT(SIGNING_ALGORITHM "\n"),
@@ -54,41 +52,36 @@ enum err signing_text(struct crypto *cx, struct span amz_date, struct key_scope 
     return signing_append(out, parts, sizeof parts / sizeof parts[0]);
 }
 
-enum err sigv4_string_to_sign(struct crypto *cx, struct span amz_date, struct sigv4_scope scope,
-                              struct span canonical, struct buf *out)
+enum err sigv4_string_to_sign(struct span amz_date, struct sigv4_scope scope, struct span canonical,
+                              struct buf *out)
 {
     struct key_scope key = { span_sub(amz_date, 0, SIGNING_DATE_BYTES), scope.region,
                              scope.service };
 
-    return signing_text(cx, amz_date, key, canonical, out);
+    return signing_text(amz_date, key, canonical, out);
 }
 
-enum err signing_mac(struct crypto *cx, struct span secret, struct key_scope scope,
-                     struct span text, uint8_t out[static HMAC_SHA256_BYTES])
+enum err signing_mac(struct span secret, struct key_scope scope, struct span text,
+                     uint8_t out[static HMAC_SHA256_BYTES])
 {
     const struct span steps[] = { scope.date, scope.region, scope.service,
                                   SPAN_LIT(SIGNING_TERMINATOR), text };
     uint8_t start[4 + SIGV4_SECRET_MAX_BYTES] = "AWS4";
-    uint8_t key[HMAC_SHA256_BYTES];
-    enum err r = ERR_OK;
 
     if (secret.len > SIGV4_SECRET_MAX_BYTES)
         return ERR_LIMIT;
     if (secret.len)
         memcpy(start + 4, secret.ptr, secret.len);
     struct span with = span_of(start, 4 + secret.len);
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && r == ERR_OK; i++) {
-        r = hmac_sha256(cx, with, steps[i], key);
-        with = SPAN_ARRAY(key);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        hmac_sha256(with, steps[i], out);
+        with = span_of(out, HMAC_SHA256_BYTES);
     }
-    if (r == ERR_OK)
-        memcpy(out, key, sizeof key);
     wipe(start, sizeof start);
-    wipe(key, sizeof key);
-    return r;
+    return ERR_OK;
 }
 
-enum err signing_hex(struct crypto *cx, const struct sigv4_request *rq, const struct selection *sel,
+enum err signing_hex(const struct sigv4_request *rq, const struct selection *sel,
                      struct span amz_date, struct key_scope scope, struct span secret,
                      char out[static SIGNING_HEX_BYTES + 1])
 {
@@ -96,11 +89,11 @@ enum err signing_hex(struct crypto *cx, const struct sigv4_request *rq, const st
     AUTO(buf_clear) struct buf text = BUF_INIT(SIGNING_TEXT_MAX_BYTES);
     uint8_t mac[HMAC_SHA256_BYTES];
 
-    enum err r = canonical_write(cx, rq, sel, &canonical);
+    enum err r = canonical_write(rq, sel, &canonical);
     if (r == ERR_OK)
-        r = signing_text(cx, amz_date, scope, buf_view(&canonical), &text);
+        r = signing_text(amz_date, scope, buf_view(&canonical), &text);
     if (r == ERR_OK)
-        r = signing_mac(cx, secret, scope, buf_view(&text), mac);
+        r = signing_mac(secret, scope, buf_view(&text), mac);
     if (r != ERR_OK)
         return r;
     hex_write(SPAN_ARRAY(mac), out);
@@ -108,9 +101,8 @@ enum err signing_hex(struct crypto *cx, const struct sigv4_request *rq, const st
     return ERR_OK;
 }
 
-enum err sigv4_sign(struct crypto *cx, const struct sigv4_request *rq, struct sigv4_scope scope,
-                    struct span amz_date, const struct sigv4_credentials *cred,
-                    struct buf *authorization)
+enum err sigv4_sign(const struct sigv4_request *rq, struct sigv4_scope scope, struct span amz_date,
+                    const struct sigv4_credentials *cred, struct buf *authorization)
 {
     AUTO(buf_clear) struct buf names = BUF_INIT(SIGNING_CANONICAL_MAX_BYTES);
     struct key_scope key = { span_sub(amz_date, 0, SIGNING_DATE_BYTES), scope.region,
@@ -125,7 +117,7 @@ enum err sigv4_sign(struct crypto *cx, const struct sigv4_request *rq, struct si
     if (r == ERR_OK)
         r = selection_names(&sel, rq, &names);
     if (r == ERR_OK)
-        r = signing_hex(cx, rq, &sel, amz_date, key, cred->secret_access_key, hex);
+        r = signing_hex(rq, &sel, amz_date, key, cred->secret_access_key, hex);
     if (r != ERR_OK)
         return r;
     const struct span parts[] = {
@@ -255,7 +247,7 @@ enum err signing_select(const struct sigv4_request *rq, struct span names, bool 
     return r == ERR_OK ? check_names(rq, sel, names) : r;
 }
 
-enum err signing_check_body(struct crypto *cx, const struct sigv4_request *rq)
+enum err signing_check_body(const struct sigv4_request *rq)
 {
     struct span given = header_only(rq, "x-amz-content-sha256");
     uint8_t hash[SHA256_BYTES];
@@ -266,16 +258,13 @@ enum err signing_check_body(struct crypto *cx, const struct sigv4_request *rq)
             return ERR_VERIFY; /* more than one */
     if (!given.ptr)
         return ERR_OK;
-    enum err r = sha256(cx, rq->body, hash);
-    if (r != ERR_OK)
-        return r;
+    sha256(rq->body, hash);
     hex_write(SPAN_ARRAY(hash), hex);
     return span_eq(given, span_str(hex)) ? ERR_OK : ERR_VERIFY;
 }
 
-enum err sigv4_verify(struct crypto *cx, const struct sigv4_request *rq,
-                      const struct sigv4_claim *claim, struct span secret_access_key,
-                      struct why *why)
+enum err sigv4_verify(const struct sigv4_request *rq, const struct sigv4_claim *claim,
+                      struct span secret_access_key, struct why *why)
 {
     struct key_scope key = { claim->date, claim->region, claim->service };
     struct span amz_date = header_only(rq, "x-amz-date");
@@ -285,10 +274,10 @@ enum err sigv4_verify(struct crypto *cx, const struct sigv4_request *rq,
     enum err r = amz_date.ptr ? signing_select(rq, claim->signed_headers, true, &sel) : ERR_VERIFY;
     if (r != ERR_OK)
         return why_fail(why, r, "signed headers", 0);
-    r = signing_check_body(cx, rq);
+    r = signing_check_body(rq);
     if (r != ERR_OK)
         return why_fail(why, r, "body hash", 0);
-    r = signing_hex(cx, rq, &sel, amz_date, key, secret_access_key, hex);
+    r = signing_hex(rq, &sel, amz_date, key, secret_access_key, hex);
     if (r != ERR_OK)
         return why_fail(why, r, "signature", 0);
     bool same = ct_eq(claim->signature, span_str(hex));

@@ -48,16 +48,14 @@ void sigv4_time_write(int64_t unix_s, char out[static SIGV4_TIME_BYTES + 1]);
 MUST_USE enum err sigv4_time_parse(struct span text, int64_t *unix_s);
 
 /* The pieces, also for tests. ERR_LIMIT: too many headers. */
-MUST_USE enum err sigv4_canonical_request(struct crypto *cx, const struct sigv4_request *rq,
-                                          struct buf *out);
-MUST_USE enum err sigv4_string_to_sign(struct crypto *cx, struct span amz_date,
-                                       struct sigv4_scope scope, struct span canonical,
-                                       struct buf *out);
+MUST_USE enum err sigv4_canonical_request(const struct sigv4_request *rq, struct buf *out);
+MUST_USE enum err sigv4_string_to_sign(struct span amz_date, struct sigv4_scope scope,
+                                       struct span canonical, struct buf *out);
 
 /* Append the value of the Authorization header. `amz_date` is the value of x-amz-date. */
-MUST_USE enum err sigv4_sign(struct crypto *cx, const struct sigv4_request *rq,
-                             struct sigv4_scope scope, struct span amz_date,
-                             const struct sigv4_credentials *cred, struct buf *authorization);
+MUST_USE enum err sigv4_sign(const struct sigv4_request *rq, struct sigv4_scope scope,
+                             struct span amz_date, const struct sigv4_credentials *cred,
+                             struct buf *authorization);
 
 /* What an Authorization header claims; spans into it. */
 struct sigv4_claim {
@@ -70,8 +68,7 @@ MUST_USE enum err sigv4_claim_parse(struct span authorization, struct sigv4_clai
  * why->what: "signature", "signed headers" (host, x-amz-date or another x-amz-* is not signed),
  * "body hash" (x-amz-content-sha256 differs). Scope, clock and key are the caller's (see reference
  * section 3). */
-MUST_USE enum err sigv4_verify(struct crypto *cx, const struct sigv4_request *rq,
-                               const struct sigv4_claim *claim, struct span secret_access_key,
-                               struct why *why);
+MUST_USE enum err sigv4_verify(const struct sigv4_request *rq, const struct sigv4_claim *claim,
+                               struct span secret_access_key, struct why *why);
 
 #endif

@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-static struct crypto *cx;
-
 #define SECRET "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 #define DATE   "20260102T030405Z"
 #define GOOD                                                                                       \
@@ -134,7 +132,7 @@ static enum err judge(const struct sigv4_request *rq, const char **what)
 
     enum err r = sigv4_presigned_parse(rq->query, &p, &why);
     if (r == ERR_OK)
-        r = sigv4_presigned_verify(cx, rq, &p, SPAN_LIT(SECRET), &why);
+        r = sigv4_presigned_verify(rq, &p, SPAN_LIT(SECRET), &why);
     sigv4_presigned_clear(&p);
     *what = why.what;
     return r;
@@ -146,7 +144,7 @@ static void sign_into(struct buf *query)
     struct sigv4_credentials cred = { SPAN_LIT("AKID"), SPAN_LIT(SECRET), SPAN_LIT("to/k+en=") };
     struct sigv4_scope scope = { SPAN_LIT("eu-west-1"), SPAN_LIT("kms") };
 
-    assert_int_equal(sigv4_presign(cx, &rq, scope, SPAN_LIT(DATE), 60, &cred, query), ERR_OK);
+    assert_int_equal(sigv4_presign(&rq, scope, SPAN_LIT(DATE), 60, &cred, query), ERR_OK);
 }
 
 static void round_trip(void **state)
@@ -206,29 +204,15 @@ static void sign_refuses(void **state)
     struct sigv4_scope scope = { SPAN_LIT("eu-west-1"), SPAN_LIT("kms") };
 
     (void)state;
-    assert_int_equal(sigv4_presign(cx, &rq, scope, SPAN_LIT("today"), 60, &cred, &query),
+    assert_int_equal(sigv4_presign(&rq, scope, SPAN_LIT("today"), 60, &cred, &query),
                      ERR_MALFORMED);
-    assert_int_equal(sigv4_presign(cx, &rq, scope, SPAN_LIT(DATE), 0, &cred, &query),
-                     ERR_MALFORMED);
+    assert_int_equal(sigv4_presign(&rq, scope, SPAN_LIT(DATE), 0, &cred, &query), ERR_MALFORMED);
     assert_int_equal(
-        sigv4_presign(cx, &rq, scope, SPAN_LIT(DATE), SIGV4_EXPIRES_MAX_S + 1, &cred, &query),
+        sigv4_presign(&rq, scope, SPAN_LIT(DATE), SIGV4_EXPIRES_MAX_S + 1, &cred, &query),
         ERR_MALFORMED);
-    assert_int_equal(sigv4_presign(cx, &rq, scope, SPAN_LIT(DATE), 60, &cred, &small), ERR_LIMIT);
+    assert_int_equal(sigv4_presign(&rq, scope, SPAN_LIT(DATE), 60, &cred, &small), ERR_LIMIT);
     assert_int_equal(query.len, 0);
     assert_int_equal(small.len, 0);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    crypto_free(cx);
-    return 0;
 }
 
 int main(void)
@@ -243,5 +227,5 @@ int main(void)
     tests[n++] = (struct CMUnitTest){ "round trip", round_trip, NULL, NULL, NULL };
     tests[n++] = (struct CMUnitTest){ "bit flips and truncations", flips, NULL, NULL, NULL };
     tests[n++] = (struct CMUnitTest){ "sign refuses", sign_refuses, NULL, NULL, NULL };
-    return _cmocka_run_group_tests("presign", tests, n, setup, teardown);
+    return _cmocka_run_group_tests("presign", tests, n, NULL, NULL);
 }

@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-static struct crypto *cx;
-
 /* The worked example of the sigv4 reference, which matches botocore byte for byte. */
 #define AKID       "AKIDEXAMPLEKMS000001"
 #define SECRET     "wJalrXUtnFEMI/K7MDENG/kmsEXAMPLEKEY00001"
@@ -46,7 +44,7 @@ static void worked_example(void **state)
     AUTO(buf_clear) struct buf text = BUF_INIT(4096);
     struct sigv4_request rq = example();
 
-    assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_OK);
+    assert_int_equal(sigv4_canonical_request(&rq, &b), ERR_OK);
     t_assert_buf(&b, "POST\n/\n\n"
                      "content-type:application/x-amz-json-1.1\n"
                      "host:kms.eu-west-1.amazonaws.com\n"
@@ -55,25 +53,24 @@ static void worked_example(void **state)
                      "x-amz-target:TrentService.Encrypt\n\n" NAMES "\n"
                      "251ef0d51fd39b75c8bcbd9f63069f49106ef04bd317fda3f38640840b7e4dc5");
     assert_int_equal(
-        sigv4_string_to_sign(cx, SPAN_LIT("20260102T030405Z"), example_scope, buf_view(&b), &text),
+        sigv4_string_to_sign(SPAN_LIT("20260102T030405Z"), example_scope, buf_view(&b), &text),
         ERR_OK);
     t_assert_buf(&text, "AWS4-HMAC-SHA256\n20260102T030405Z\n20260102/eu-west-1/kms/aws4_request\n"
                         "765dd4b6999f24ed8b156bdc4de33757331f99903b49a381a7924e84d672a57b");
     buf_reset(&b);
     assert_int_equal(
-        sigv4_sign(cx, &rq, example_scope, SPAN_LIT("20260102T030405Z"), &example_cred, &b),
-        ERR_OK);
+        sigv4_sign(&rq, example_scope, SPAN_LIT("20260102T030405Z"), &example_cred, &b), ERR_OK);
     t_assert_buf(&b, AUTHORIZATION);
 
     /* The same where the hash of the body is known already. */
     struct sigv4_request hashed = rq;
     uint8_t sum[SHA256_BYTES];
-    assert_int_equal(sha256(cx, rq.body, sum), ERR_OK);
+    sha256(rq.body, sum);
     hashed.body = SPAN_LIT("not read");
     hashed.body_sha256 = sum;
     buf_reset(&b);
     assert_int_equal(
-        sigv4_sign(cx, &hashed, example_scope, SPAN_LIT("20260102T030405Z"), &example_cred, &b),
+        sigv4_sign(&hashed, example_scope, SPAN_LIT("20260102T030405Z"), &example_cred, &b),
         ERR_OK);
     t_assert_buf(&b, AUTHORIZATION);
 }
@@ -242,7 +239,7 @@ static void change_row(void **state)
     rq.query = or_else(c->query, rq.query);
     struct span auth = t_copy(or_else(c->authorization, SPAN_LIT(AUTHORIZATION)));
     assert_int_equal(sigv4_claim_parse(auth, &claim, &why), ERR_OK);
-    assert_int_equal(sigv4_verify(cx, &rq, &claim, or_else(c->secret, SPAN_LIT(SECRET)), &why),
+    assert_int_equal(sigv4_verify(&rq, &claim, or_else(c->secret, SPAN_LIT(SECRET)), &why),
                      c->want);
     if (c->want != ERR_OK)
         assert_string_equal(why.what, c->what);
@@ -320,7 +317,7 @@ static bool accepted(struct span auth)
         return false;
     /* The key id is no part of what is signed: the verifier looks the secret up by it. */
     return span_is(claim.access_key_id, AKID) &&
-           sigv4_verify(cx, &rq, &claim, SPAN_LIT(SECRET), NULL) == ERR_OK;
+           sigv4_verify(&rq, &claim, SPAN_LIT(SECRET), NULL) == ERR_OK;
 }
 
 static void damaged_authorization(void **state)
@@ -379,7 +376,7 @@ static void canonical_row(void **state)
                                 .keep_path = row->keep_path };
 
     snprintf(want, sizeof want, "GET\n%s\n%s\nhost:h\n\nhost\n", row->want_path, row->want_query);
-    assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_OK);
+    assert_int_equal(sigv4_canonical_request(&rq, &b), ERR_OK);
     t_assert_span(span_sub(buf_view(&b), 0, b.len - 64), span_str(want));
 }
 
@@ -396,7 +393,7 @@ static void duplicate_headers(void **state)
     };
     struct sigv4_request rq = { .method = SPAN_LIT("GET"), .headers = headers, .n_headers = 5 };
 
-    assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_OK);
+    assert_int_equal(sigv4_canonical_request(&rq, &b), ERR_OK);
     t_assert_span(span_sub(buf_view(&b), 0, b.len - 64),
                   SPAN_LIT("GET\n/\n\na:one two\na_z:underscore\nb:z y x,,a\n\na;a_z;b\n"));
 }
@@ -416,38 +413,37 @@ static void limits(void **state)
     }
     rq.headers = headers;
     rq.n_headers = SIGV4_HEADERS_MAX;
-    assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_OK);
+    assert_int_equal(sigv4_canonical_request(&rq, &b), ERR_OK);
     buf_reset(&b);
     rq.n_headers = SIGV4_HEADERS_MAX + 1;
-    assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_LIMIT);
+    assert_int_equal(sigv4_canonical_request(&rq, &b), ERR_LIMIT);
     assert_int_equal(b.len, 0);
 
     rq = example();
     for (int i = 0; i < 64; i++)
         strcat(query, "a&");
     rq.query = span_str(query);
-    assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_OK);
+    assert_int_equal(sigv4_canonical_request(&rq, &b), ERR_OK);
     buf_reset(&b);
     strcat(query, "a");
     rq.query = span_str(query);
-    assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_LIMIT);
+    assert_int_equal(sigv4_canonical_request(&rq, &b), ERR_LIMIT);
     assert_int_equal(b.len, 0);
 
     rq = example();
     struct span date = SPAN_LIT("20260102T030405Z");
     memset(secret, 's', sizeof secret);
     cred.secret_access_key = span_of(secret, SIGV4_SECRET_MAX_BYTES);
-    assert_int_equal(sigv4_sign(cx, &rq, example_scope, date, &cred, &b), ERR_OK);
+    assert_int_equal(sigv4_sign(&rq, example_scope, date, &cred, &b), ERR_OK);
     buf_reset(&b);
     cred.secret_access_key = span_of(secret, SIGV4_SECRET_MAX_BYTES + 1);
-    assert_int_equal(sigv4_sign(cx, &rq, example_scope, date, &cred, &b), ERR_LIMIT);
-    assert_int_equal(sigv4_sign(cx, &rq, example_scope, SPAN_LIT("2026-01-02"), &example_cred, &b),
+    assert_int_equal(sigv4_sign(&rq, example_scope, date, &cred, &b), ERR_LIMIT);
+    assert_int_equal(sigv4_sign(&rq, example_scope, SPAN_LIT("2026-01-02"), &example_cred, &b),
                      ERR_MALFORMED);
     assert_int_equal(b.len, 0);
     for (size_t room = 0; room < sizeof AUTHORIZATION - 1; room++) {
         AUTO(buf_clear) struct buf small = BUF_INIT(room);
-        assert_int_equal(sigv4_sign(cx, &rq, example_scope, date, &example_cred, &small),
-                         ERR_LIMIT);
+        assert_int_equal(sigv4_sign(&rq, example_scope, date, &example_cred, &small), ERR_LIMIT);
         assert_int_equal(small.len, 0);
     }
 }
@@ -647,17 +643,17 @@ static void suite_case(void **state)
                                       .secret_access_key =
                                           context_value(context, "secret_access_key") };
 
-    assert_int_equal(sigv4_canonical_request(cx, &rq, &b), ERR_OK);
+    assert_int_equal(sigv4_canonical_request(&rq, &b), ERR_OK);
     t_assert_span(buf_view(&b), without_line_end(canonical));
-    assert_int_equal(sigv4_string_to_sign(cx, amz_date, scope, buf_view(&b), &text), ERR_OK);
+    assert_int_equal(sigv4_string_to_sign(amz_date, scope, buf_view(&b), &text), ERR_OK);
     t_assert_span(buf_view(&text), without_line_end(to_sign));
     buf_reset(&b);
-    assert_int_equal(sigv4_sign(cx, &rq, scope, amz_date, &cred, &b), ERR_OK);
+    assert_int_equal(sigv4_sign(&rq, scope, amz_date, &cred, &b), ERR_OK);
     assert_non_null(memmem(sent.ptr, sent.len, b.ptr, b.len));
     assert_int_equal(sigv4_claim_parse(buf_view(&b), &claim, NULL), ERR_OK);
     t_assert_span(claim.signature, without_line_end(signature));
-    assert_int_equal(sigv4_verify(cx, &rq, &claim, cred.secret_access_key, NULL), ERR_OK);
-    assert_int_equal(sigv4_verify(cx, &rq, &claim, span_from(cred.secret_access_key, 1), NULL),
+    assert_int_equal(sigv4_verify(&rq, &claim, cred.secret_access_key, NULL), ERR_OK);
+    assert_int_equal(sigv4_verify(&rq, &claim, span_from(cred.secret_access_key, 1), NULL),
                      ERR_VERIFY);
     t_free(context);
     t_free(request);
@@ -665,19 +661,6 @@ static void suite_case(void **state)
     t_free(to_sign);
     t_free(signature);
     t_free(sent);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    crypto_free(cx);
-    return 0;
 }
 
 static struct CMUnitTest row_test(const char *name, CMUnitTestFunction run, const void *row)
@@ -713,5 +696,5 @@ int main(void)
         tests[n++] = row_test(times[i].name, time_row, &times[i]);
     for (size_t i = 0; i < COUNT(suite); i++)
         tests[n++] = row_test(suite[i], suite_case, suite[i]);
-    return _cmocka_run_group_tests("sigv4", tests, n, setup, teardown);
+    return _cmocka_run_group_tests("sigv4", tests, n, NULL, NULL);
 }

@@ -107,20 +107,16 @@ static enum err names_init(struct crypto *cx, struct softnsm *n, const struct so
     return r == ERR_OK ? ERR_OK : why_fail(why, r, "names", 0);
 }
 
-static enum err pcrs_init(struct crypto *cx, struct softnsm *n, const struct softnsm_settings *s)
+static void pcrs_init(struct softnsm *n, const struct softnsm_settings *s)
 {
-    enum err r = ERR_OK;
-
     for (unsigned i = 0; i < NSM_PCRS; i++)
         if (s->pcrs.present & UINT32_C(1) << i)
             memcpy(n->pcr[i], s->pcrs.value[i], NSM_PCR_BYTES);
     memset(n->pcr[ROLE_PCR], 0, NSM_PCR_BYTES);
     memset(n->pcr[INSTANCE_PCR], 0, NSM_PCR_BYTES);
     if (s->role_arn.len > 0)
-        r = attest_pcr_extend(cx, n->pcr[ROLE_PCR], s->role_arn);
-    if (r == ERR_OK)
-        r = attest_pcr_extend(cx, n->pcr[INSTANCE_PCR], s->instance_id);
-    return r;
+        attest_pcr_extend(n->pcr[ROLE_PCR], s->role_arn);
+    attest_pcr_extend(n->pcr[INSTANCE_PCR], s->instance_id);
 }
 
 static enum err renew(struct crypto *cx, struct softnsm *n, int64_t now_ms, struct why *why)
@@ -152,9 +148,7 @@ enum err softnsm_new(struct crypto *cx, const struct softnsm_settings *s, struct
     enum err r = names_init(cx, n, s, now_ms, why);
     if (r != ERR_OK)
         return r;
-    r = pcrs_init(cx, n, s);
-    if (r != ERR_OK)
-        return why_fail(why, r, "PCRs", 0);
+    pcrs_init(n, s);
     n->pki = pki;
     r = renew(cx, n, now_ms, why);
     if (r != ERR_OK) {
@@ -197,7 +191,7 @@ static enum nsm_error describe_pcr(const struct softnsm *n, const struct nsm_req
     return NSM_SUCCESS;
 }
 
-static enum nsm_error extend_pcr(struct crypto *cx, struct softnsm *n, const struct nsm_request *rq,
+static enum nsm_error extend_pcr(struct softnsm *n, const struct nsm_request *rq,
                                  struct nsm_response *rs)
 {
     enum nsm_error e = check_index(rq->index, NSM_PCRS - 1);
@@ -206,8 +200,7 @@ static enum nsm_error extend_pcr(struct crypto *cx, struct softnsm *n, const str
         return e;
     if (is_locked(n, rq->index))
         return NSM_READ_ONLY_INDEX;
-    if (attest_pcr_extend(cx, n->pcr[rq->index], rq->data) != ERR_OK)
-        return NSM_INTERNAL_ERROR;
+    attest_pcr_extend(n->pcr[rq->index], rq->data);
     rs->data = SPAN_ARRAY(n->pcr[rq->index]);
     return NSM_SUCCESS;
 }
@@ -310,7 +303,7 @@ static enum nsm_error answer(struct crypto *cx, struct softnsm *n, const struct 
     case NSM_DESCRIBE_PCR:
         return describe_pcr(n, rq, rs);
     case NSM_EXTEND_PCR:
-        return extend_pcr(cx, n, rq, rs);
+        return extend_pcr(n, rq, rs);
     case NSM_LOCK_PCR:
         return lock_pcr(n, rq);
     case NSM_LOCK_PCRS:

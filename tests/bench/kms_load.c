@@ -120,7 +120,7 @@ static void ask(struct slot *s)
                                       .headers = signed_headers,
                                       .n_headers = 4,
                                       .body = body };
-    sure(sigv4_sign(l->cx, &rq, scope, span_str(date), &l->cred, &authorization), "sign");
+    sure(sigv4_sign(&rq, scope, span_str(date), &l->cred, &authorization), "sign");
     struct http1_header headers[5];
     for (unsigned i = 0; i < 4; i++)
         headers[i] = (struct http1_header){ signed_headers[i].name, signed_headers[i].value };

@@ -109,14 +109,14 @@ static void gcm_hmac(struct bench *b)
 
     sure(aes256gcm_seal(b->cx, SPAN_ARRAY(key), SPAN_ARRAY(iv), SPAN_EMPTY, buf_view(&b->text),
                         b->cipher.ptr, tag));
-    sure(hmac_sha256(b->cx, SPAN_ARRAY(key), buf_view(&b->cipher), mac));
+    hmac_sha256(SPAN_ARRAY(key), buf_view(&b->cipher), mac);
 }
 
 static void hash_384(struct bench *b)
 {
     uint8_t md[SHA384_BYTES];
 
-    sure(sha384(b->cx, buf_view(&b->cipher), md));
+    sha384(buf_view(&b->cipher), md);
 }
 
 static void ec_verify(struct bench *b)

@@ -179,7 +179,8 @@ static X509 *make_cert(void)
     uint8_t ski[SHA256_BYTES];
     int n = i2d_PUBKEY(pkey, &spki);
 
-    assert_true(n > 0 && sha256(cx, span_of(spki, (size_t)n), ski) == ERR_OK);
+    assert_true(n > 0);
+    sha256(span_of(spki, (size_t)n), ski);
     ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
     assert_true(ASN1_OCTET_STRING_set(id, ski, sizeof ski) == 1);
     assert_true(X509_set_version(x, 2) == 1 && X509_set_pubkey(x, pkey) == 1);

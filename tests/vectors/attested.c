@@ -47,8 +47,7 @@ static bool pcrs_match(struct runner *r, const struct entry *e, const struct att
 }
 
 /* The manifest gives an optional field as null, or as {"len", "sha256"}. */
-static bool field_matches(struct runner *r, const struct entry *e, const char *name,
-                          struct span got)
+static bool field_matches(const struct entry *e, const char *name, struct span got)
 {
     json_t *want = json_object_get(e->values, name), *len = json_object_get(want, "len");
     const char *digest = json_string_value(json_object_get(want, "sha256"));
@@ -61,8 +60,7 @@ static bool field_matches(struct runner *r, const struct entry *e, const char *n
         return false;
     if (!digest)
         return true;
-    if (sha256(r->cx, got, sum) != ERR_OK)
-        return false;
+    sha256(got, sum);
     hex_write(SPAN_ARRAY(sum), hex);
     return strcmp(hex, digest) == 0;
 }
@@ -83,9 +81,8 @@ static bool values_match(struct runner *r, const struct entry *e, const struct a
         return false;
     if (json_is_boolean(debug) && json_is_true(debug) != attest_is_debug(&doc->pcrs))
         return false;
-    if (!field_matches(r, e, "public_key", doc->public_key) ||
-        !field_matches(r, e, "user_data", doc->user_data) ||
-        !field_matches(r, e, "nonce", doc->nonce))
+    if (!field_matches(e, "public_key", doc->public_key) ||
+        !field_matches(e, "user_data", doc->user_data) || !field_matches(e, "nonce", doc->nonce))
         return false;
     return pcrs_match(r, e, &doc->pcrs);
 }
@@ -151,9 +148,9 @@ enum outcome run_x509_root(struct runner *r, const struct entry *e)
     } else if (x509_pem_to_der(e->bytes, &der, NULL) != ERR_OK) {
         return REFUSED;
     }
-    if (x509_parse(r->cx, buf_view(&der), &cert, NULL) != ERR_OK || !x509_facts(cert)->is_ca ||
-        sha256(r->cx, buf_view(&der), sum) != ERR_OK)
+    if (x509_parse(r->cx, buf_view(&der), &cert, NULL) != ERR_OK || !x509_facts(cert)->is_ca)
         return REFUSED;
+    sha256(buf_view(&der), sum);
     return value_matches_hex(r, e, "sha256_fingerprint", SPAN_ARRAY(sum)) ? ACCEPTED : MISMATCH;
 }
 
@@ -198,10 +195,11 @@ enum outcome run_pcr_facts(struct runner *r, const struct entry *e)
         uint8_t pcr[ATTEST_PCR_BYTES] = { 0 }, inner[SHA384_BYTES];
         char hex[2 * ATTEST_PCR_BYTES + 1];
 
-        bool good = want && formula && sha384(r->cx, in, inner) == ERR_OK;
+        bool good = want && formula;
+        sha384(in, inner);
         if (good && strstr(formula, "SHA384(data)"))
             in = SPAN_ARRAY(inner);
-        good = good && attest_pcr_extend(r->cx, pcr, in) == ERR_OK;
+        attest_pcr_extend(pcr, in);
         hex_write(SPAN_ARRAY(pcr), hex);
         count_one(r, e, good && strcmp(hex, want) == 0, name ? name : "row", "value differs");
     }

@@ -74,7 +74,7 @@ enum outcome run_eif(struct runner *r, const struct entry *e)
     const struct eif *eif = &report.eif;
     struct why why = { 0 };
 
-    if (eif_report_make(r->cx, e->bytes, &report, &why) != ERR_OK) {
+    if (eif_report_make(e->bytes, &report, &why) != ERR_OK) {
         set_note(r, "refused: %s", why.what);
         return REFUSED;
     }

@@ -235,8 +235,7 @@ static bool plain_matches(struct runner *r, const struct entry *e, struct span p
 {
     uint8_t sum[SHA256_BYTES];
 
-    if (sha256(r->cx, plain, sum) != ERR_OK)
-        return false;
+    sha256(plain, sum);
     json_t *len = json_object_get(e->values, "plaintext_len");
     if (len && (size_t)json_integer_value(len) != plain.len) {
         set_note(r, "%zu bytes of plaintext", plain.len);

@@ -32,9 +32,9 @@ static bool parts_match(struct runner *r, const struct entry *e)
     uint8_t sum[SHA256_BYTES];
     struct cms_envelope env;
 
-    if (cms_parse(e->bytes, &env, NULL) != ERR_OK ||
-        sha256(r->cx, env.encrypted_key, sum) != ERR_OK)
+    if (cms_parse(e->bytes, &env, NULL) != ERR_OK)
         return false;
+    sha256(env.encrypted_key, sum);
     for (size_t i = 0; i < env.n_chunks; i++)
         if (buf_append(&content, env.chunks[i]) != ERR_OK)
             return false;
@@ -186,9 +186,8 @@ static bool hmac_test(struct wtest *w)
     struct span tag = member(w, w->test, "tag");
     uint8_t mac[HMAC_SHA256_BYTES];
 
-    return hmac_sha256(w->r->cx, member(w, w->test, "key"), member(w, w->test, "msg"), mac) ==
-               ERR_OK &&
-           ct_eq(span_sub(SPAN_ARRAY(mac), 0, tag.len), tag);
+    hmac_sha256(member(w, w->test, "key"), member(w, w->test, "msg"), mac);
+    return ct_eq(span_sub(SPAN_ARRAY(mac), 0, tag.len), tag);
 }
 
 static bool ecdsa_test(struct wtest *w, bool raw)

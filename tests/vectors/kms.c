@@ -67,7 +67,7 @@ static bool write_and_compare(struct runner *r, json_t *doc, enum kms_op op)
     if (document && base64_parse(span_str(document), &raw, NULL) != ERR_OK)
         return false;
     call.document = document ? buf_view(&raw) : SPAN_LIT("\x84");
-    if (kms_request_write(r->cx, &call, &ep, &cred, 1735689600, &out) != ERR_OK) {
+    if (kms_request_write(&call, &ep, &cred, 1735689600, &out) != ERR_OK) {
         set_note(r, "was not written");
         return false;
     }

@@ -116,15 +116,14 @@ void skip_for(struct runner *r, const char *why, unsigned n)
     json_object_set_new(r->skips, why, json_integer(json_integer_value(so_far) + n));
 }
 
-static bool digest_holds(struct runner *r, const struct entry *e, const char *want)
+static bool digest_holds(const struct entry *e, const char *want)
 {
     uint8_t sum[SHA256_BYTES];
     char hex[2 * SHA256_BYTES + 1];
 
     if (!want)
         return true;
-    if (sha256(r->cx, e->bytes, sum) != ERR_OK)
-        return false;
+    sha256(e->bytes, sum);
     hex_write(SPAN_ARRAY(sum), hex);
     return strcmp(hex, want) == 0;
 }
@@ -202,7 +201,7 @@ static void run_entry(struct runner *r, json_t *item, json_t *unknown)
     if (!e.bytes.ptr)
         e.bytes.ptr = (const uint8_t *)"";
     r->note[0] = '\0';
-    if (!digest_holds(r, &e, sum))
+    if (!digest_holds(&e, sum))
         count(r, e.path, NULL, false, "is not the file that the manifest describes (sha256)");
     else if (run)
         judge(r, &e, run(r, &e));

@@ -289,8 +289,8 @@ static enum err layout_fetch(void *arg, const char *name, struct buf *out, struc
     return r;
 }
 
-bool image_oci(struct crypto *cx, const char *path, const char *reference, bool aarch64,
-               struct oci_image *out, struct image_fault *f)
+bool image_oci(const char *path, const char *reference, bool aarch64, struct oci_image *out,
+               struct image_fault *f)
 {
     AUTO(buf_clear) struct buf archive = { 0 };
     struct layout l = { .folder = image_is_folder(path) ? path : NULL };
@@ -304,7 +304,7 @@ bool image_oci(struct crypto *cx, const char *path, const char *reference, bool 
     if (!l.folder && !image_file(path, IMAGE_BYTES_MAX, &archive, f))
         return false;
     l.archive = buf_view(&archive);
-    enum err r = oci_read(cx, &o, out, &why);
+    enum err r = oci_read(&o, out, &why);
     if (r == ERR_IO && strcmp(why.path, "index.json") == 0)
         return image_fault_set(f, IMAGE_FAULT_CONTENT, path,
                                "no index.json in it: not an OCI image layout or oci-archive "

@@ -46,7 +46,7 @@ MUST_USE bool image_put(const char *host, const char *guest, struct tree *t, str
 /* A folder, or a tar archive. *t is finished. */
 MUST_USE bool image_rootfs(const char *path, struct tree *t, struct image_fault *f);
 /* An OCI layout folder, or an oci-archive. *out has the limits in its tree. */
-MUST_USE bool image_oci(struct crypto *cx, const char *path, const char *reference, bool aarch64,
+MUST_USE bool image_oci(const char *path, const char *reference, bool aarch64,
                         struct oci_image *out, struct image_fault *f);
 
 /* A file of ours that goes into an image: a stripped program ("nitroseald", "nitroseal-init") or

@@ -37,8 +37,7 @@ void image_opened_freep(struct image_opened **i)
     *i = NULL;
 }
 
-bool image_open(struct crypto *cx, const char *path, struct image_opened **out,
-                struct image_fault *f)
+bool image_open(const char *path, struct image_opened **out, struct image_fault *f)
 {
     AUTO(image_opened_freep) struct image_opened *i = calloc(1, sizeof *i);
     struct why why = { 0 };
@@ -47,7 +46,7 @@ bool image_open(struct crypto *cx, const char *path, struct image_opened **out,
         return image_fault_set(f, IMAGE_FAULT_INTERNAL, path, "no memory");
     if (!image_file(path, IMAGE_BYTES_MAX, &i->file, f))
         return false;
-    enum err r = eif_report_make(cx, buf_view(&i->file), &i->report, &why);
+    enum err r = eif_report_make(buf_view(&i->file), &i->report, &why);
     if (r != ERR_OK) {
         bool ours = r == ERR_NOMEM || r == ERR_CRYPTO;
         return image_fault_set(f, ours ? IMAGE_FAULT_INTERNAL : IMAGE_FAULT_CONTENT, path, "%s",
@@ -58,16 +57,15 @@ bool image_open(struct crypto *cx, const char *path, struct image_opened **out,
     return true;
 }
 
-bool image_json_described(struct crypto *cx, const char *path, bool sections, struct buf *out,
-                          struct image_fault *f)
+bool image_json_described(const char *path, bool sections, struct buf *out, struct image_fault *f)
 {
     AUTO(image_opened_freep) struct image_opened *i = NULL;
     AUTO(buf_clear) struct buf compact = BUF_INIT(IMAGE_JSON_MAX);
     struct json_out w = json_out_init(&compact);
 
-    if (!image_open(cx, path, &i, f))
+    if (!image_open(path, &i, f))
         return false;
-    eif_report_write(&w, sections ? cx : NULL, &i->report);
+    eif_report_write(&w, sections, &i->report);
     return pretty(&w, out, f);
 }
 
@@ -86,8 +84,7 @@ static bool one_pcr(const char *name, const uint8_t pcr[static ATTEST_PCR_BYTES]
     return pretty(&w, out, f);
 }
 
-bool image_json_pcr_of_file(struct crypto *cx, const char *path, struct buf *out,
-                            struct image_fault *f)
+bool image_json_pcr_of_file(const char *path, struct buf *out, struct image_fault *f)
 {
     AUTO(buf_clear) struct buf file = { 0 };
     uint8_t pcr[ATTEST_PCR_BYTES];
@@ -95,12 +92,11 @@ bool image_json_pcr_of_file(struct crypto *cx, const char *path, struct buf *out
     if (!image_file(path, IMAGE_BYTES_MAX, &file, f))
         return false;
     struct span bytes = buf_view(&file);
-    if (attest_pcr_measure(cx, &bytes, 1, pcr) != ERR_OK)
-        return image_fault_set(f, IMAGE_FAULT_INTERNAL, path, "cannot measure");
+    attest_pcr_measure(&bytes, 1, pcr);
     return one_pcr("PCR", pcr, out, f);
 }
 
-bool image_json_pcr8(struct crypto *cx, const char *path, struct buf *out, struct image_fault *f)
+bool image_json_pcr8(const char *path, struct buf *out, struct image_fault *f)
 {
     AUTO(signer_cert_freep) struct signer_cert *cert = NULL;
     AUTO(buf_clear) struct buf pem = { 0 };
@@ -111,7 +107,6 @@ bool image_json_pcr8(struct crypto *cx, const char *path, struct buf *out, struc
         return false;
     if (eif_cert_from_pem(buf_view(&pem), &cert, &why) != ERR_OK)
         return image_fault_set(f, IMAGE_FAULT_CONTENT, path, "%s", why.what);
-    if (eif_pcr8(cx, cert, &pcrs) != ERR_OK)
-        return image_fault_set(f, IMAGE_FAULT_INTERNAL, path, "cannot measure");
+    eif_pcr8(cert, &pcrs);
     return one_pcr("PCR8", pcrs.value[8], out, f);
 }

@@ -176,8 +176,7 @@ static bool take_service(const struct image_wish *w, struct parts *p, struct ima
 
 /* ---- second ramdisk ---- */
 
-static bool take_root(struct crypto *cx, const struct image_wish *w, struct parts *p,
-                      struct image_fault *f)
+static bool take_root(const struct image_wish *w, struct parts *p, struct image_fault *f)
 {
     switch (w->source) {
     case IMAGE_SERVICE:
@@ -185,7 +184,7 @@ static bool take_root(struct crypto *cx, const struct image_wish *w, struct part
     case IMAGE_ROOTFS:
         return image_rootfs(w->path, &p->image.root, f);
     case IMAGE_OCI:
-        return image_oci(cx, w->path, w->reference, w->aarch64, &p->image, f);
+        return image_oci(w->path, w->reference, w->aarch64, &p->image, f);
     }
     return false;
 }
@@ -335,22 +334,22 @@ static struct image_spec spec_of(const struct image_wish *w, struct parts *p)
     };
 }
 
-bool image_make(struct crypto *cx, const struct image_wish *w, struct buf *out,
-                struct attest_pcrs *pcrs, struct image_fault *f)
+bool image_make(const struct image_wish *w, struct buf *out, struct attest_pcrs *pcrs,
+                struct image_fault *f)
 {
     AUTO(parts_freep) struct parts *p = parts_new();
     struct why why = { 0 };
 
     if (!p)
         return image_fault_set(f, IMAGE_FAULT_INTERNAL, "image", "no memory");
-    if (!take_kernel(w, p, f) || !take_init(w, p, f) || !take_root(cx, w, p, f) ||
+    if (!take_kernel(w, p, f) || !take_init(w, p, f) || !take_root(w, p, f) ||
         !take_files(w, p, f) || !take_words(w, p, f) || !take_user(w, p, f) || !take_rest(w, p, f))
         return false;
     const struct image_spec s = spec_of(w, p);
     if (!w->init && !image_boots(&s, f))
         return false;
     *out = BUF_INIT(IMAGE_BYTES_MAX);
-    enum err r = image_build(cx, &s, out, pcrs, &why);
+    enum err r = image_build(&s, out, pcrs, &why);
     if (r == ERR_OK)
         return true;
     return image_fault_set(
@@ -366,9 +365,8 @@ bool image_write(const char *path, struct span bytes, struct image_fault *f)
            image_fault_set(f, IMAGE_FAULT_FILE, path, "%s", why.what);
 }
 
-bool image_sign_file(struct crypto *cx, const char *path, const char *output,
-                     const char *certificate, const char *private_key, struct attest_pcrs *pcrs,
-                     struct image_fault *f)
+bool image_sign_file(const char *path, const char *output, const char *certificate,
+                     const char *private_key, struct attest_pcrs *pcrs, struct image_fault *f)
 {
     AUTO(buf_clear) struct buf file = { 0 }, pem = { 0 }, out = BUF_INIT(IMAGE_BYTES_MAX);
     AUTO(signer_key_freep) struct signer_key *key = NULL;
@@ -377,7 +375,7 @@ bool image_sign_file(struct crypto *cx, const char *path, const char *output,
     if (!image_signer(certificate, private_key, &pem, &key, f) ||
         !image_file(path, IMAGE_BYTES_MAX, &file, f))
         return false;
-    enum err r = image_sign(cx, buf_view(&file), buf_view(&pem), key, SPAN_EMPTY, &out, pcrs, &why);
+    enum err r = image_sign(buf_view(&file), buf_view(&pem), key, SPAN_EMPTY, &out, pcrs, &why);
     if (r != ERR_OK)
         return image_fault_set(f, IMAGE_FAULT_CONTENT, path, "%s",
                                why.what ? why.what : err_name(r));

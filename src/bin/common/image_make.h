@@ -30,17 +30,17 @@ struct image_wish {
 };
 
 /* Fill *out with the image. */
-MUST_USE bool image_make(struct crypto *cx, const struct image_wish *w, struct buf *out,
-                         struct attest_pcrs *pcrs, struct image_fault *f);
+MUST_USE bool image_make(const struct image_wish *w, struct buf *out, struct attest_pcrs *pcrs,
+                         struct image_fault *f);
 
 /* Certificate and private key from files; ARNs of KMS and pkcs11: URIs are refused with what to do
  * instead. */
 MUST_USE bool image_signer(const char *certificate, const char *private_key, struct buf *pem,
                            struct signer_key **key, struct image_fault *f);
 /* Sign the file at `path` anew and put it in its place, or at `output`. */
-MUST_USE bool image_sign_file(struct crypto *cx, const char *path, const char *output,
-                              const char *certificate, const char *private_key,
-                              struct attest_pcrs *pcrs, struct image_fault *f);
+MUST_USE bool image_sign_file(const char *path, const char *output, const char *certificate,
+                              const char *private_key, struct attest_pcrs *pcrs,
+                              struct image_fault *f);
 /* A new file for everybody to read: 0644, fsync, rename. */
 MUST_USE bool image_write(const char *path, struct span bytes, struct image_fault *f);
 

@@ -180,8 +180,7 @@ static bool ask(struct run *r)
     struct why why = { 0 };
 
     kms_answer_clear(&r->answer);
-    enum err e =
-        kms_request_write(r->s->cx, &r->call, &ep, &cred, clock_wall_ms() / MS_PER_S, &request);
+    enum err e = kms_request_write(&r->call, &ep, &cred, clock_wall_ms() / MS_PER_S, &request);
     if (e != ERR_OK) {
         err_line(&r->o->err, "failed to create request: %s",
                  e == ERR_MALFORMED  ? "credentials, key id or encryption context hold characters "

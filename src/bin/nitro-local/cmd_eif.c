@@ -85,19 +85,18 @@ static int print(const struct buf *out, struct fault *f)
 
 /* Options, cryptography, the command itself, and the fault's lines. */
 static int eif_main(const struct program_def *p, const char *action, int argc, char **argv,
-                    int (*run)(struct crypto *cx, const struct options *o, struct fault *f))
+                    int (*run)(const struct options *o, struct fault *f))
 {
     AUTO(fault_clear) struct fault f = FAULT_INIT;
-    AUTO(crypto_freep) struct crypto *cx = NULL;
     struct options o;
 
     int status = options_parse(p, argc, argv, &o);
     if (status >= 0)
         return status;
-    if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
+    if (crypto_process_init() != ERR_OK)
         status = fault_set(&f, E29_IOCTL, "The cryptographic library does not start.");
     else
-        status = run(cx, &o, &f);
+        status = run(&o, &f);
     return f.code == E_NONE ? status : fault_print(&f, action, argc, argv);
 }
 
@@ -132,7 +131,7 @@ static int take_source(const struct options *o, struct image_wish *w, struct fau
     return STATUS_OK;
 }
 
-static int build(struct crypto *cx, const struct options *o, struct fault *f)
+static int build(const struct options *o, struct fault *f)
 {
     AUTO(buf_clear) struct buf eif = { 0 }, out = BUF_INIT(IMAGE_JSON_MAX);
     static struct image_wish w; /* it is large */
@@ -158,7 +157,7 @@ static int build(struct crypto *cx, const struct options *o, struct fault *f)
     if (status != STATUS_OK)
         return status;
     fprintf(stderr, "Start building the Enclave Image...\n");
-    if (!image_make(cx, &w, &eif, &pcrs, &fault) || !image_write(path, buf_view(&eif), &fault) ||
+    if (!image_make(&w, &eif, &pcrs, &fault) || !image_write(path, buf_view(&eif), &fault) ||
         !image_json_measured(&pcrs, &out, &fault))
         return take(&fault, E48_EIF_BUILDING, f);
     fprintf(stderr, "Enclave Image successfully created.\n");
@@ -172,14 +171,14 @@ int cmd_build_enclave(int argc, char **argv)
 
 /* --- describe-eif, pcr, sign-eif --- */
 
-static int describe(struct crypto *cx, const struct options *o, struct fault *f)
+static int describe(const struct options *o, struct fault *f)
 {
     AUTO(buf_clear) struct buf out = BUF_INIT(IMAGE_JSON_MAX);
     struct image_fault fault;
 
     if (!option_text(o, "eif-path"))
         return usage(o, "--eif-path is needed");
-    if (!image_json_described(cx, option_text(o, "eif-path"), false, &out, &fault))
+    if (!image_json_described(option_text(o, "eif-path"), false, &out, &fault))
         return take(&fault, E35_EIF_PARSING, f);
     return print(&out, f);
 }
@@ -189,7 +188,7 @@ int cmd_describe_eif(int argc, char **argv)
     return eif_main(&describe_program, "Describe EIF", argc, argv, describe);
 }
 
-static int pcr(struct crypto *cx, const struct options *o, struct fault *f)
+static int pcr(const struct options *o, struct fault *f)
 {
     AUTO(buf_clear) struct buf out = BUF_INIT(IMAGE_JSON_MAX);
     const char *input = option_text(o, "input"), *cert = option_text(o, "signing-certificate");
@@ -197,8 +196,8 @@ static int pcr(struct crypto *cx, const struct options *o, struct fault *f)
 
     if ((input != NULL) == (cert != NULL))
         return usage(o, "one of --input and --signing-certificate is needed");
-    bool good = input ? image_json_pcr_of_file(cx, input, &out, &fault)
-                      : image_json_pcr8(cx, cert, &out, &fault);
+    bool good =
+        input ? image_json_pcr_of_file(input, &out, &fault) : image_json_pcr8(cert, &out, &fault);
     return good ? print(&out, f) : take(&fault, E59_SIGNATURE, f);
 }
 
@@ -207,7 +206,7 @@ int cmd_pcr(int argc, char **argv)
     return eif_main(&pcr_program, "PCR", argc, argv, pcr);
 }
 
-static int sign(struct crypto *cx, const struct options *o, struct fault *f)
+static int sign(const struct options *o, struct fault *f)
 {
     AUTO(buf_clear) struct buf out = BUF_INIT(IMAGE_JSON_MAX);
     const char *path = option_text(o, "eif-path"), *cert = option_text(o, "signing-certificate"),
@@ -217,7 +216,7 @@ static int sign(struct crypto *cx, const struct options *o, struct fault *f)
 
     if (!path || !cert || !key)
         return usage(o, "--eif-path, --signing-certificate and --private-key are needed");
-    if (!image_sign_file(cx, path, path, cert, key, &pcrs, &fault) ||
+    if (!image_sign_file(path, path, cert, key, &pcrs, &fault) ||
         !image_json_measured(&pcrs, &out, &fault))
         return take(&fault, E60_SIGNING, f);
     fprintf(stderr, "Enclave Image successfully signed.\n");

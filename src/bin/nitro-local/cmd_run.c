@@ -134,17 +134,13 @@ static int measure(struct start *s, struct fault *f)
 {
     AUTO(buf_clear) struct buf file = BUF_INIT(EIF_MAX_BYTES);
     AUTO(eif_report_clear) struct eif_report report = EIF_REPORT_NONE;
-    struct crypto *cx = NULL;
     struct why why = { 0 };
 
     if (file_read(s->eif, &file, &why) != ERR_OK)
         return fault_set(f, E19_FILE, "Failed to read the image %s: %s.", s->eif, why.what);
     enum err r = crypto_process_init();
     if (r == ERR_OK)
-        r = crypto_new(&cx);
-    if (r == ERR_OK)
-        r = eif_report_make(cx, buf_view(&file), &report, &why);
-    crypto_free(cx);
+        r = eif_report_make(buf_view(&file), &report, &why);
     if (r != ERR_OK)
         return fault_set(f, E35_EIF_PARSING, "The image %s cannot be parsed: %s at byte %zu.",
                          s->eif, why.what ? why.what : err_name(r), why.at);

@@ -13,7 +13,6 @@
 enum { NUMBER_DIGITS = 12, RECORD_BYTES = 512 };
 
 struct audit_log {
-    struct crypto *cx;
     char path[AUDIT_PATH_BYTES];
     int fd, head_fd;
     uint64_t size, max_bytes, first; /* number of the file's first record; 0: none in it yet */
@@ -104,7 +103,7 @@ enum err audit_log_append(struct audit_log *a, struct span record, struct why *w
     struct audit_tip next = a->tip;
 
     buf_reset(&a->line);
-    enum err r = audit_seal(a->cx, &next, record, &a->line);
+    enum err r = audit_seal(&next, record, &a->line);
     if (r != ERR_OK)
         return why_fail(why, r, "record", 0);
     if (a->first && a->size + a->line.len > a->max_bytes)
@@ -151,11 +150,11 @@ static enum err last_line(int fd, struct buf *line, uint64_t *whole, uint64_t *s
     return buf_append(line, span_of(room + begin, end - 1 - begin));
 }
 
-static enum err tip_of(struct crypto *cx, struct span line, struct audit_tip *tip, struct why *why)
+static enum err tip_of(struct span line, struct audit_tip *tip, struct why *why)
 {
     struct audit_line said;
 
-    enum err r = audit_line_parse(cx, line, &said);
+    enum err r = audit_line_parse(line, &said);
     if (r != ERR_OK)
         return why_fail(why, r, "the last line is not a record of ours", 0);
     tip->sequence = said.sequence;
@@ -177,7 +176,7 @@ static enum err first_of(struct audit_log *a, struct why *why)
         return io_fail(why);
     buf_commit(&head, (size_t)n);
     struct span rest = buf_view(&head);
-    r = audit_line_parse(a->cx, span_cut(&rest, '\n'), &said);
+    r = audit_line_parse(span_cut(&rest, '\n'), &said);
     a->first = said.sequence;
     return r == ERR_OK ? r : why_fail(why, r, "the first line is not a record of ours", 0);
 }
@@ -225,7 +224,7 @@ static enum err older_tip(struct audit_log *a, struct why *why)
     if (fd < 0)
         return io_fail(why);
     r = last_line(fd, &line, &whole, &size, why);
-    return r == ERR_OK ? tip_of(a->cx, buf_view(&line), &a->tip, why) : r;
+    return r == ERR_OK ? tip_of(buf_view(&line), &a->tip, why) : r;
 }
 
 static enum err recover_file(struct audit_log *a, uint64_t *dropped, struct why *why)
@@ -241,7 +240,7 @@ static enum err recover_file(struct audit_log *a, uint64_t *dropped, struct why 
         return io_fail(why);
     if (a->size == 0)
         return older_tip(a, why);
-    r = tip_of(a->cx, buf_view(&line), &a->tip, why);
+    r = tip_of(buf_view(&line), &a->tip, why);
     return r == ERR_OK ? first_of(a, why) : r;
 }
 
@@ -308,7 +307,7 @@ static enum err recover(struct audit_log *a, int64_t now_ms, struct audit_opened
     return r;
 }
 
-enum err audit_log_open(struct crypto *cx, const char *path, uint64_t max_bytes, int64_t now_ms,
+enum err audit_log_open(const char *path, uint64_t max_bytes, int64_t now_ms,
                         struct audit_log **out, struct audit_opened *found, struct why *why)
 {
     char head[AUDIT_PATH_BYTES];
@@ -316,11 +315,9 @@ enum err audit_log_open(struct crypto *cx, const char *path, uint64_t max_bytes,
 
     if (!a)
         return why_fail(why, ERR_NOMEM, "memory", 0);
-    *a = (struct audit_log){ .cx = cx,
-                             .fd = -1,
-                             .head_fd = -1,
-                             .max_bytes = max_bytes,
-                             .line = BUF_INIT(AUDIT_LINE_MAX_BYTES) };
+    *a = (struct audit_log){
+        .fd = -1, .head_fd = -1, .max_bytes = max_bytes, .line = BUF_INIT(AUDIT_LINE_MAX_BYTES)
+    };
     *found = (struct audit_opened){ .sequence = 0 };
     if (strlen(path) >= sizeof a->path - NUMBER_DIGITS - 2 || audit_head_path(path, head) != ERR_OK)
         return why_fail(why, ERR_LIMIT, "path too long", 0);

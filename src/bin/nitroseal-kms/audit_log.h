@@ -27,8 +27,8 @@ struct audit_opened {  /* what was found */
 
 /* ERR_IO, ERR_LIMIT (path), ERR_MALFORMED (the last line or the head is not ours), ERR_NOMEM,
  * ERR_CRYPTO. */
-MUST_USE enum err audit_log_open(struct crypto *cx, const char *path, uint64_t max_bytes,
-                                 int64_t now_ms, struct audit_log **out, struct audit_opened *found,
+MUST_USE enum err audit_log_open(const char *path, uint64_t max_bytes, int64_t now_ms,
+                                 struct audit_log **out, struct audit_opened *found,
                                  struct why *why);
 /* On failure the file is as before and the next record takes this one's place. */
 MUST_USE enum err audit_log_append(struct audit_log *a, struct span record, struct why *why);

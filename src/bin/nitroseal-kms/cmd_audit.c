@@ -166,7 +166,6 @@ int cmd_audit_verify(int argc, char **argv)
     struct options o;
     struct verify v = { .o = &o };
     struct audit_tip head;
-    struct crypto *cx = NULL;
 
     int status = options_parse(&verify_program, argc, argv, &o);
     if (status >= 0)
@@ -176,8 +175,7 @@ int cmd_audit_verify(int argc, char **argv)
         complain(&o, "--head and --no-head exclude each other");
         return EXIT_USAGE;
     }
-    if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK ||
-        audit_check_new(cx, &v.check) != ERR_OK)
+    if (audit_check_new(&v.check) != ERR_OK)
         status = 1;
     if (status < 0 && with_head)
         status = read_head(&o, &head);
@@ -186,6 +184,5 @@ int cmd_audit_verify(int argc, char **argv)
     if (status < 0)
         status = judge(&v, with_head ? &head : NULL);
     audit_check_free(v.check);
-    crypto_free(cx);
     return status;
 }

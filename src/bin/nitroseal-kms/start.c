@@ -207,7 +207,7 @@ static int audit_open(const struct options *o, struct kms *k)
     enum err r = path ? ERR_OK : state_path(k->dir, "audit.log", beside);
     path = path ? path : beside;
     if (r == ERR_OK)
-        r = audit_log_open(k->cx, path, mb << 20, clock_wall_ms(), &k->audit, &found, &why);
+        r = audit_log_open(path, mb << 20, clock_wall_ms(), &k->audit, &found, &why);
     if (r != ERR_OK)
         return kms_fail(EXIT_CONFIGURATION, "audit log not opened", path, r, &why);
     if (found.dropped_bytes)

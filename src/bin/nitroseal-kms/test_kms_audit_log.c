@@ -11,8 +11,6 @@
 
 #define RECORD "{\"eventName\":\"Decrypt\"}"
 
-static struct crypto *cx;
-
 struct place {
     char dir[32], path[64], head[AUDIT_PATH_BYTES];
     struct audit_log *log;
@@ -49,7 +47,7 @@ static void reopen(struct place *p, uint64_t max)
 
     audit_log_close(p->log);
     p->log = NULL;
-    if (audit_log_open(cx, p->path, max, 1234, &p->log, &p->found, &why) != ERR_OK)
+    if (audit_log_open(p->path, max, 1234, &p->log, &p->found, &why) != ERR_OK)
         fail_msg("%s", why.what);
 }
 
@@ -73,7 +71,7 @@ static unsigned judge(struct place *p, const char *const *files, unsigned n,
     struct audit_check *a = NULL;
     struct audit_tip head;
 
-    assert_int_equal(audit_check_new(cx, &a), ERR_OK);
+    assert_int_equal(audit_check_new(&a), ERR_OK);
     for (unsigned i = 0; i < n; i++) {
         AUTO(buf_clear) struct buf text = BUF_INIT(1 << 20);
         assert_int_equal(file_read(files[i], &text, NULL), ERR_OK);
@@ -249,14 +247,12 @@ static void not_ours(void **state)
     struct why why = { 0 };
 
     assert_int_equal(file_write(p->path, SPAN_LIT("hello\n"), 0600, NULL), ERR_OK);
-    assert_int_equal(audit_log_open(cx, p->path, 1 << 20, 0, &p->log, &p->found, &why),
-                     ERR_MALFORMED);
+    assert_int_equal(audit_log_open(p->path, 1 << 20, 0, &p->log, &p->found, &why), ERR_MALFORMED);
     assert_string_equal(why.what, "the last line is not a record of ours");
     assert_null(p->log);
     unlink(p->path);
     assert_int_equal(file_write(p->head, SPAN_LIT("hello\n"), 0600, NULL), ERR_OK);
-    assert_int_equal(audit_log_open(cx, p->path, 1 << 20, 0, &p->log, &p->found, &why),
-                     ERR_MALFORMED);
+    assert_int_equal(audit_log_open(p->path, 1 << 20, 0, &p->log, &p->found, &why), ERR_MALFORMED);
     assert_string_equal(why.what, "the head is not ours");
 }
 
@@ -269,23 +265,10 @@ static void full(void **state)
     if (access("/dev/full", W_OK) != 0)
         skip();
     assert_int_equal(symlink("/dev/full", p->path), 0);
-    enum err r = audit_log_open(cx, p->path, 1 << 20, 0, &p->log, &p->found, &why);
+    enum err r = audit_log_open(p->path, 1 << 20, 0, &p->log, &p->found, &why);
     if (r == ERR_OK)
         r = audit_log_append(p->log, SPAN_LIT(RECORD), &why);
     assert_int_equal(r, ERR_IO);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return crypto_process_init() == ERR_OK && crypto_new(&cx) == ERR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    crypto_free(cx);
-    return 0;
 }
 
 int main(void)
@@ -296,5 +279,5 @@ int main(void)
         CASE(head_behind), CASE(rotation), CASE(not_ours),      CASE(full),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,7 +159,7 @@ int main(int argc, char **argv)
     if (process_harden() != ERR_OK || crypto_process_init() != ERR_OK ||
         crypto_new(&p.cx) != ERR_OK || loop_new(&p.loop) != ERR_OK)
         return fail(EXIT_GENERAL, "cannot start", "process", NULL);
-    int status = settings_parse(p.cx, argc, argv, &p.set);
+    int status = settings_parse(argc, argv, &p.set);
     if (status < 0) {
         log_init("nitroseal-nsm", p.set.level);
         status = p.set.print_pcrs ? print_pcrs(&p.set.nsm.pcrs) : run(&p);

@@ -100,7 +100,7 @@ static int read_parts(const struct options *o, struct buf *parts, size_t *n)
 }
 
 /* The image's part of PCR0 to PCR2; those that were given keep their value. */
-static int measure(struct crypto *cx, const struct options *o, struct attest_pcrs *pcrs)
+static int measure(const struct options *o, struct attest_pcrs *pcrs)
 {
     struct buf parts[IMAGE_PARTS_MAX] = { 0 };
     struct span views[IMAGE_PARTS_MAX];
@@ -112,7 +112,7 @@ static int measure(struct crypto *cx, const struct options *o, struct attest_pcr
     int status = read_parts(o, parts, &n);
     for (size_t i = 0; i < IMAGE_PARTS_MAX; i++)
         views[i] = buf_view(&parts[i]);
-    if (status < 0 && attest_pcrs_of_image(cx, views, n, &image) != ERR_OK) {
+    if (status < 0 && attest_pcrs_of_image(views, n, &image) != ERR_OK) {
         complain(o, "cannot measure the image");
         status = EXIT_GENERAL;
     }
@@ -125,7 +125,7 @@ static int measure(struct crypto *cx, const struct options *o, struct attest_pcr
     return status;
 }
 
-static int take_pcrs(struct crypto *cx, const struct options *o, struct settings *s)
+static int take_pcrs(const struct options *o, struct settings *s)
 {
     struct attest_pcrs *pcrs = &s->nsm.pcrs;
     struct why why = { 0 };
@@ -142,7 +142,7 @@ static int take_pcrs(struct crypto *cx, const struct options *o, struct settings
                     "--instance-id PCR4");
         return EXIT_USAGE;
     }
-    int status = measure(cx, o, pcrs);
+    int status = measure(o, pcrs);
     if (status >= 0)
         return status;
     if ((pcrs->present & MEASURED_PCRS) == 0 && !s->nsm.debug_mode) {
@@ -198,7 +198,7 @@ static int take_words(const struct options *o, struct settings *s)
     return -1;
 }
 
-int settings_parse(struct crypto *cx, int argc, char **argv, struct settings *out)
+int settings_parse(int argc, char **argv, struct settings *out)
 {
     static struct options o; /* static: large for a stack, and parsed once */
 
@@ -209,6 +209,6 @@ int settings_parse(struct crypto *cx, int argc, char **argv, struct settings *ou
     if (status < 0)
         status = take_socket(&o, out);
     if (status < 0)
-        status = take_pcrs(cx, &o, out);
+        status = take_pcrs(&o, out);
     return status;
 }

@@ -20,6 +20,6 @@ struct settings {
 };
 
 /* -1 to carry on, or the status to exit with after one line on stderr. */
-MUST_USE int settings_parse(struct crypto *cx, int argc, char **argv, struct settings *out);
+MUST_USE int settings_parse(int argc, char **argv, struct settings *out);
 
 #endif

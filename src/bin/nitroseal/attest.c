@@ -88,15 +88,14 @@ int attest_root_read(const struct options *o, struct crypto *cx, struct attest_q
     return CLI_OK;
 }
 
-static int read_pcrs(const struct options *o, struct crypto *cx, struct attest_question *q,
-                     struct cli_fault *f)
+static int read_pcrs(const struct options *o, struct attest_question *q, struct cli_fault *f)
 {
     const char *image = option_text(o, "image");
     struct why why = { 0 };
 
     if (image && option_count(o, "pcr") > 0)
         return cli_fault_set(f, CLI_USAGE, _("--image and --pcr exclude each other"));
-    int status = image ? policy_image_read(cx, image, &q->want, f) : CLI_OK;
+    int status = image ? policy_image_read(image, &q->want, f) : CLI_OK;
     if (status != CLI_OK)
         return status;
     for (unsigned i = 0; i < option_count(o, "pcr"); i++) {
@@ -219,7 +218,7 @@ static int run(const struct options *o, const struct cli_enclave *e, struct cli_
 
     if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("the cryptographic library does not start"));
-    int status = read_pcrs(o, cx, &q, f);
+    int status = read_pcrs(o, &q, f);
     if (status == CLI_OK)
         status = read_limits(o, cx, &q, &in.nonce, f);
     if (status == CLI_OK)

@@ -44,7 +44,6 @@ static enum err request_write(const struct awscred_place *at, struct span form,
                               struct buf *out)
 {
     AUTO(buf_clear) struct buf host = BUF_INIT(HOST_MAX_BYTES), authorization = BUF_INIT(4096);
-    AUTO(crypto_freep) struct crypto *cx = NULL;
     char date[SIGV4_TIME_BYTES + 1];
     struct sigv4_header h[5] = {
         { SPAN_LIT("content-type"), SPAN_LIT("application/x-www-form-urlencoded; charset=utf-8") },
@@ -54,8 +53,6 @@ static enum err request_write(const struct awscred_place *at, struct span form,
     size_t n = 2;
 
     enum err r = awscred_place_host(at, &host);
-    if (r == ERR_OK)
-        r = crypto_new(&cx);
     if (r != ERR_OK)
         return r;
     h[1].value = buf_view(&host);
@@ -73,8 +70,8 @@ static enum err request_write(const struct awscred_place *at, struct span form,
             .secret_access_key = secret_view(&source->secret_access_key),
             .session_token = secret_view(&source->session_token),
         };
-        r = sigv4_sign(cx, &rq, (struct sigv4_scope){ region, SPAN_LIT("sts") }, span_str(date),
-                       &cred, &authorization);
+        r = sigv4_sign(&rq, (struct sigv4_scope){ region, SPAN_LIT("sts") }, span_str(date), &cred,
+                       &authorization);
         if (r != ERR_OK)
             return r;
         h[n++] = (struct sigv4_header){ SPAN_LIT("authorization"), buf_view(&authorization) };

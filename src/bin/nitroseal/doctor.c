@@ -179,7 +179,7 @@ static int run(const struct options *o, struct doctor *d, struct cli_fault *f)
         return cli_fault_set(f, CLI_FAILED, _("the cryptographic library does not start"));
     int status = attest_root_read(o, d->cx, &d->question, &root, f);
     if (status == CLI_OK && image)
-        status = policy_image_read(d->cx, image, &d->question.want, f);
+        status = policy_image_read(image, &d->question.want, f);
     return status == CLI_OK ? run_all(d, f) : status;
 }
 

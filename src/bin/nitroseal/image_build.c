@@ -114,7 +114,7 @@ static int take_texts(const struct options *o, struct image_wish *w, struct cli_
     return CLI_OK;
 }
 
-static int run(struct crypto *cx, const struct options *o, struct cli_fault *f)
+static int run(const struct options *o, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf eif = { 0 }, out = BUF_INIT(IMAGE_JSON_MAX);
     static struct image_wish w;
@@ -136,7 +136,7 @@ static int run(struct crypto *cx, const struct options *o, struct cli_fault *f)
         status = take_list(o, "init-setting", &w.init_settings, f);
     if (status != CLI_OK)
         return status;
-    if (!image_make(cx, &w, &eif, &pcrs, &fault) ||
+    if (!image_make(&w, &eif, &pcrs, &fault) ||
         !image_write(option_text(o, "output"), buf_view(&eif), &fault) ||
         !image_json_measured(&pcrs, &out, &fault))
         return image_fault_take(&fault, f);

@@ -27,16 +27,15 @@ int image_fault_take(const struct image_fault *from, struct cli_fault *f)
 int image_main(const struct program_def *program, int argc, char **argv, image_run *run)
 {
     AUTO(cli_fault_clear) struct cli_fault f = CLI_FAULT_INIT;
-    AUTO(crypto_freep) struct crypto *cx = NULL;
     struct options o;
 
     int status = options_parse(program, argc, argv, &o);
     if (status >= 0)
         return status;
-    if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
+    if (crypto_process_init() != ERR_OK)
         status = cli_fault_set(&f, CLI_FAILED, _("cryptography is not available"));
     else
-        status = run(cx, &o, &f);
+        status = run(&o, &f);
     /* A status without a text is an answer: `diff` found a difference. */
     return f.text.len ? cli_fault_print(&o, &f, false) : status;
 }

@@ -17,7 +17,7 @@ int cmd_image_extract(int argc, char **argv);
 /* A fault of bin/common as one of ours. */
 int image_fault_take(const struct image_fault *from, struct cli_fault *f);
 /* Options, then `run` with cryptography ready; the status to exit with. */
-typedef int image_run(struct crypto *cx, const struct options *o, struct cli_fault *f);
+typedef int image_run(const struct options *o, struct cli_fault *f);
 int image_main(const struct program_def *program, int argc, char **argv, image_run *run);
 
 #endif

@@ -213,14 +213,14 @@ static void pcrs_diff(const struct attest_pcrs *a, const struct attest_pcrs *b, 
     }
 }
 
-static int run(struct crypto *cx, const struct options *o, struct cli_fault *f)
+static int run(const struct options *o, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf out = BUF_INIT(OUTPUT_MAX);
     AUTO(image_opened_freep) struct image_opened *a = NULL;
     AUTO(image_opened_freep) struct image_opened *b = NULL;
     struct image_fault fault;
 
-    if (!image_open(cx, o->args[0], &a, &fault) || !image_open(cx, o->args[1], &b, &fault))
+    if (!image_open(o->args[0], &a, &fault) || !image_open(o->args[1], &b, &fault))
         return image_fault_take(&fault, f);
     header_diff(&a->report.eif, &b->report.eif, &out);
     sections_diff(&a->report.eif, &b->report.eif, &out);

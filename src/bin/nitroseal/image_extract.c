@@ -95,7 +95,7 @@ static int list(const struct options *o, const struct eif *e, struct cli_fault *
     return cli_print(buf_view(&out), f);
 }
 
-static int run(struct crypto *cx, const struct options *o, struct cli_fault *f)
+static int run(const struct options *o, struct cli_fault *f)
 {
     AUTO(image_opened_freep) struct image_opened *i = NULL;
     const char *dir = option_text(o, "output");
@@ -104,7 +104,7 @@ static int run(struct crypto *cx, const struct options *o, struct cli_fault *f)
 
     if (!dir == !option_flag(o, "list"))
         return cli_fault_set(f, CLI_USAGE, _("give -o DIR or --list"));
-    if (!image_open(cx, o->args[0], &i, &fault))
+    if (!image_open(o->args[0], &i, &fault))
         return image_fault_take(&fault, f);
     if (!dir)
         return list(o, &i->report.eif, f);

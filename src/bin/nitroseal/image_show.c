@@ -16,12 +16,12 @@ static const struct program_def describe = {
     .args_max = 1,
 };
 
-static int run_describe(struct crypto *cx, const struct options *o, struct cli_fault *f)
+static int run_describe(const struct options *o, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf out = BUF_INIT(IMAGE_JSON_MAX);
     struct image_fault fault;
 
-    if (!image_json_described(cx, o->args[0], true, &out, &fault))
+    if (!image_json_described(o->args[0], true, &out, &fault))
         return image_fault_take(&fault, f);
     return cli_print(buf_view(&out), f);
 }
@@ -48,7 +48,7 @@ static const struct program_def pcr = {
     .args_max = 1,
 };
 
-static int run_pcr(struct crypto *cx, const struct options *o, struct cli_fault *f)
+static int run_pcr(const struct options *o, struct cli_fault *f)
 {
     const char *input = option_text(o, "input"), *cert = option_text(o, "signing-certificate");
     AUTO(image_opened_freep) struct image_opened *i = NULL;
@@ -58,9 +58,9 @@ static int run_pcr(struct crypto *cx, const struct options *o, struct cli_fault 
     if ((o->n_args > 0) + (input != NULL) + (cert != NULL) != 1)
         return cli_fault_set(f, CLI_USAGE,
                              _("give an image, or --input, or --signing-certificate"));
-    bool ok = input  ? image_json_pcr_of_file(cx, input, &out, &fault)
-              : cert ? image_json_pcr8(cx, cert, &out, &fault)
-                     : image_open(cx, o->args[0], &i, &fault);
+    bool ok = input  ? image_json_pcr_of_file(input, &out, &fault)
+              : cert ? image_json_pcr8(cert, &out, &fault)
+                     : image_open(o->args[0], &i, &fault);
     if (ok && !input && !cert) {
         if (i->report.eif.crc != i->report.eif.crc_computed)
             return cli_fault_set(f, CLI_UNVERIFIED, _("%s: the checksum does not hold"),

@@ -48,7 +48,7 @@ static int write_tbs(const struct options *o, const struct eif_report *report, s
 }
 
 /* With a key that is elsewhere. */
-static int sign_elsewhere(struct crypto *cx, const struct options *o, struct attest_pcrs *pcrs,
+static int sign_elsewhere(const struct options *o, struct attest_pcrs *pcrs,
                           struct image_fault *fault, struct cli_fault *f)
 {
     AUTO(image_opened_freep) struct image_opened *i = NULL;
@@ -57,7 +57,7 @@ static int sign_elsewhere(struct crypto *cx, const struct options *o, struct att
     const char *to = option_text(o, "output");
     struct why why = { 0 };
 
-    if (!image_open(cx, o->args[0], &i, fault) ||
+    if (!image_open(o->args[0], &i, fault) ||
         !image_file(option_text(o, "signing-certificate"), PEM_MAX, &pem, fault))
         return image_fault_take(fault, f);
     if (option_text(o, "to-be-signed"))
@@ -65,7 +65,7 @@ static int sign_elsewhere(struct crypto *cx, const struct options *o, struct att
     if (!image_file(option_text(o, "signature"), SIGNATURE_MAX, &sig, fault))
         return image_fault_take(fault, f);
     enum err r =
-        image_sign(cx, buf_view(&i->file), buf_view(&pem), NULL, buf_view(&sig), &out, pcrs, &why);
+        image_sign(buf_view(&i->file), buf_view(&pem), NULL, buf_view(&sig), &out, pcrs, &why);
     if (r != ERR_OK)
         return cli_fault_set(f, r == ERR_VERIFY ? CLI_UNVERIFIED : CLI_FILE, "%s: %s", o->args[0],
                              why.what);
@@ -73,7 +73,7 @@ static int sign_elsewhere(struct crypto *cx, const struct options *o, struct att
                                                                     : image_fault_take(fault, f);
 }
 
-static int run_sign(struct crypto *cx, const struct options *o, struct cli_fault *f)
+static int run_sign(const struct options *o, struct cli_fault *f)
 {
     const char *cert = option_text(o, "signing-certificate"), *key = option_text(o, "private-key");
     const char *tbs = option_text(o, "to-be-signed"), *sig = option_text(o, "signature");
@@ -87,8 +87,8 @@ static int run_sign(struct crypto *cx, const struct options *o, struct cli_fault
                              _("give --signing-certificate, and one of --private-key, "
                                "--to-be-signed and --signature"));
     if (!key)
-        status = sign_elsewhere(cx, o, &pcrs, &fault, f);
-    else if (!image_sign_file(cx, o->args[0], option_text(o, "output"), cert, key, &pcrs, &fault))
+        status = sign_elsewhere(o, &pcrs, &fault, f);
+    else if (!image_sign_file(o->args[0], option_text(o, "output"), cert, key, &pcrs, &fault))
         status = image_fault_take(&fault, f);
     if (status != CLI_OK || tbs)
         return status;
@@ -175,13 +175,13 @@ static int verify_pcrs(const struct options *o, const struct eif_report *r, stru
     return CLI_OK;
 }
 
-static int run_verify(struct crypto *cx, const struct options *o, struct cli_fault *f)
+static int run_verify(const struct options *o, struct cli_fault *f)
 {
     AUTO(image_opened_freep) struct image_opened *i = NULL;
     AUTO(buf_clear) struct buf out = BUF_INIT(IMAGE_JSON_MAX);
     struct image_fault fault;
 
-    if (!image_open(cx, o->args[0], &i, &fault))
+    if (!image_open(o->args[0], &i, &fault))
         return fault.kind == IMAGE_FAULT_CONTENT
                    ? cli_fault_set(f, CLI_UNVERIFIED, "%s: %s", fault.subject, fault.what)
                    : image_fault_take(&fault, f);

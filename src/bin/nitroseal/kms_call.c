@@ -5,7 +5,7 @@
 
 enum { REQUEST_MAX_BYTES = 1 << 20, MS_PER_S = 1000 };
 
-enum err kms_plain_request(struct crypto *cx, struct span host, struct span region,
+enum err kms_plain_request(struct span host, struct span region,
                            const struct sigv4_credentials *cred, const char *operation,
                            struct span body, struct buf *out)
 {
@@ -33,7 +33,7 @@ enum err kms_plain_request(struct crypto *cx, struct span host, struct span regi
                                       .n_headers = n,
                                       .body = body };
     const struct sigv4_scope scope = { region, SPAN_LIT("kms") };
-    r = sigv4_sign(cx, &rq, scope, span_str(date), cred, &authorization);
+    r = sigv4_sign(&rq, scope, span_str(date), cred, &authorization);
     if (r != ERR_OK)
         return r;
     for (size_t i = 0; i < n; i++)
@@ -43,15 +43,14 @@ enum err kms_plain_request(struct crypto *cx, struct span host, struct span regi
     return http1_request_write(out, rq.method, rq.path, sent, n, body);
 }
 
-enum err kms_call(struct crypto *cx, const struct kms_server *server,
-                  const struct sigv4_credentials *cred, const char *operation, struct span body,
-                  uint64_t deadline_ns, struct http_reply *out, struct why *why)
+enum err kms_call(const struct kms_server *server, const struct sigv4_credentials *cred,
+                  const char *operation, struct span body, uint64_t deadline_ns,
+                  struct http_reply *out, struct why *why)
 {
     AUTO(buf_clear) struct buf request = BUF_INIT(REQUEST_MAX_BYTES);
     AUTO(tls_ctx_freep) struct tls_ctx *ctx = NULL;
 
-    enum err r =
-        kms_plain_request(cx, server->host, server->region, cred, operation, body, &request);
+    enum err r = kms_plain_request(server->host, server->region, cred, operation, body, &request);
     if (r != ERR_OK)
         return why_fail(why, r, "request", 0);
     r = tls_ctx_client(server->ca_pem, &ctx, why);

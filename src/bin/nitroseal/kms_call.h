@@ -15,15 +15,14 @@ struct kms_server {
 };
 
 /* The whole signed request, appended; `operation` as in "CreateKey", `body` is JSON. */
-MUST_USE enum err kms_plain_request(struct crypto *cx, struct span host, struct span region,
+MUST_USE enum err kms_plain_request(struct span host, struct span region,
                                     const struct sigv4_credentials *cred, const char *operation,
                                     struct span body, struct buf *out);
 
 /* To the local KMS. `operation` as in "CreateKey"; `body` is JSON. ERR_OK: a response of any
  * status. ERR_IO, ERR_TIMEOUT, ERR_VERIFY (TLS), ERR_MALFORMED; why says what. */
-MUST_USE enum err kms_call(struct crypto *cx, const struct kms_server *server,
-                           const struct sigv4_credentials *cred, const char *operation,
-                           struct span body, uint64_t deadline_ns, struct http_reply *out,
-                           struct why *why);
+MUST_USE enum err kms_call(const struct kms_server *server, const struct sigv4_credentials *cred,
+                           const char *operation, struct span body, uint64_t deadline_ns,
+                           struct http_reply *out, struct why *why);
 
 #endif

@@ -82,7 +82,7 @@ __attribute__((noinline)) static int call(const struct options *o, struct crypto
     const struct stack_principal *as = option_flag(o, "admin") ? &who.admin : &who.app;
     const struct sigv4_credentials cred = { .access_key_id = span_str(as->id),
                                             .secret_access_key = secret_view(&as->secret) };
-    r = kms_call(cx, &kms.server, &cred, o->args[0], buf_view(&body),
+    r = kms_call(&kms.server, &cred, o->args[0], buf_view(&body),
                  clock_mono_ns() + CALL_S * NS_PER_S, &reply, &why);
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("the local KMS at %s: %s"), kms.host,

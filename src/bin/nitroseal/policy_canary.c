@@ -57,7 +57,6 @@ enum { TRIALS = sizeof trials / sizeof trials[0] };
 
 struct canary {
     const struct options *o;
-    struct crypto *cx;
     struct span key, region, blob;
     struct awscred_place place;
     struct http_server server;
@@ -70,7 +69,6 @@ struct canary {
 
 static void canary_clear(struct canary *c)
 {
-    crypto_free(c->cx);
     tls_ctx_free(c->server.tls);
     cli_credentials_clear(&c->cred);
     buf_clear(&c->host);
@@ -214,7 +212,7 @@ static int try_one(struct canary *c, unsigned i, struct cli_fault *f)
 
     if (status != CLI_OK)
         return status;
-    enum err r = kms_plain_request(c->cx, buf_view(&c->host), c->region, &cred, trials[i].operation,
+    enum err r = kms_plain_request(buf_view(&c->host), c->region, &cred, trials[i].operation,
                                    buf_view(&body), &request);
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("cannot write the request: %s"), err_name(r));
@@ -300,7 +298,7 @@ __attribute__((noinline)) static int run(struct canary *c, struct cli_fault *f)
     AUTO(buf_clear) struct buf url = BUF_INIT(URL_MAX_BYTES);
     int status = read_key(c, f);
 
-    if (status == CLI_OK && (crypto_process_init() != ERR_OK || crypto_new(&c->cx) != ERR_OK))
+    if (status == CLI_OK && crypto_process_init() != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("the cryptographic library does not start"));
     if (status == CLI_OK)
         status = cli_credentials_find(option_text(c->o, "profile"),

@@ -15,8 +15,7 @@ enum {
 /* PCRs of an image: an EIF, or JSON with PCR0 and so on at the top or under Measurements, as
  * nitro-cli, nitroseal image and nitroseal-nsm --print-pcrs print it. PCR8 only where it is signed.
  * CLI_OK, CLI_FILE. */
-MUST_USE int policy_image_read(struct crypto *cx, const char *path, struct attest_pcrs *out,
-                               struct cli_fault *f);
+MUST_USE int policy_image_read(const char *path, struct attest_pcrs *out, struct cli_fault *f);
 /* All --pcr N=HEX together. CLI_OK, CLI_USAGE. */
 MUST_USE int policy_pcrs_read(const struct options *o, struct attest_pcrs *out,
                               struct cli_fault *f);

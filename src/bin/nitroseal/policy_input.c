@@ -68,13 +68,13 @@ static int from_json(const char *path, struct span text, struct attest_pcrs *out
 }
 
 /* A policy for an image that could not boot would be a riddle later. */
-__attribute__((noinline)) static int from_eif(struct crypto *cx, const char *path, struct span file,
+__attribute__((noinline)) static int from_eif(const char *path, struct span file,
                                               struct attest_pcrs *out, struct cli_fault *f)
 {
     AUTO(eif_report_clear) struct eif_report r = EIF_REPORT_NONE;
     struct why why = { 0 };
 
-    enum err e = eif_report_make(cx, file, &r, &why);
+    enum err e = eif_report_make(file, &r, &why);
     if (e != ERR_OK)
         return cli_fault_set(f, CLI_FILE, _("%s is not an EIF: %s (byte %zu)"), path,
                              why.what ? why.what : err_name(e), why.at);
@@ -87,15 +87,14 @@ __attribute__((noinline)) static int from_eif(struct crypto *cx, const char *pat
     return CLI_OK;
 }
 
-int policy_image_read(struct crypto *cx, const char *path, struct attest_pcrs *out,
-                      struct cli_fault *f)
+int policy_image_read(const char *path, struct attest_pcrs *out, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf bytes = BUF_INIT(POLICY_IMAGE_FILE_MAX_BYTES);
     struct attest_pcrs made = { 0 };
     int status = policy_file_read(path, &bytes, f);
 
     if (status == CLI_OK && span_starts(buf_view(&bytes), ".eif"))
-        status = from_eif(cx, path, buf_view(&bytes), &made, f);
+        status = from_eif(path, buf_view(&bytes), &made, f);
     else if (status == CLI_OK)
         status = from_json(path, buf_view(&bytes), &made, f);
     if (status == CLI_OK)

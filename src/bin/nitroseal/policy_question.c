@@ -222,7 +222,6 @@ static int read_document(const char *path, struct attest_pcrs *out, struct cli_f
 
 static int read_registers(const struct options *o, struct question *q, struct cli_fault *f)
 {
-    AUTO(crypto_freep) struct crypto *cx = NULL;
     struct attest_pcrs pcrs = { 0 };
     const char *image = option_text(o, "image"), *document = option_text(o, "document");
     bool listed = option_count(o, "pcr") > 0;
@@ -230,10 +229,10 @@ static int read_registers(const struct options *o, struct question *q, struct cl
 
     if ((image != NULL) + (document != NULL) + listed > 1)
         return cli_fault_set(f, CLI_USAGE, _("--image, --document and --pcr exclude each other"));
-    if (crypto_process_init() != ERR_OK || crypto_new(&cx) != ERR_OK)
+    if (crypto_process_init() != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("the cryptographic library does not start"));
     if (image)
-        status = policy_image_read(cx, image, &pcrs, f);
+        status = policy_image_read(image, &pcrs, f);
     else if (document)
         status = read_document(document, &pcrs, f);
     else

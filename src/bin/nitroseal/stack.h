@@ -115,15 +115,15 @@ MUST_USE enum err stack_kms_find(const char *dir, const char *region, struct sta
 /* The key of DIR/key, or a new one; the policy is put on it: `app` may use it attested with these
  * PCRs only, `admin` may administer and not use it. ERR_IO: not reachable yet. ERR_DENIED: KMS
  * refused, and the fault says how. */
-MUST_USE enum err stack_key_ensure(struct crypto *cx, const char *dir, const struct stack_kms *k,
+MUST_USE enum err stack_key_ensure(const char *dir, const struct stack_kms *k,
                                    const struct stack_principals *who,
                                    const struct attest_pcrs *pcrs, char arn[static 128],
                                    struct cli_fault *f);
 
 /* PCR0-2 of the image that runs: nitroseald as the application's ramdisk by the EIF rule, or what
  * --pcr gives instead. */
-MUST_USE int stack_image_pcrs(struct crypto *cx, const struct stack_options *so,
-                              struct attest_pcrs *out, struct cli_fault *f);
+MUST_USE int stack_image_pcrs(const struct stack_options *so, struct attest_pcrs *out,
+                              struct cli_fault *f);
 #define STACK_CMDLINE "nitroseal local" /* what stands for kernel and init in the image */
 
 /* Run the stack until SIGTERM or SIGINT, or until it failed to start. `ready` is called once, with

@@ -90,7 +90,6 @@ static char *policy_text(const struct stack_principals *who, const struct attest
 }
 
 struct admin {
-    struct crypto *cx;
     const struct stack_kms *kms;
     const struct stack_principals *who;
 };
@@ -109,7 +108,7 @@ static enum err call(const struct admin *a, const char *operation, json_t *body,
     json_decref(body);
     if (!text)
         return ERR_NOMEM;
-    enum err r = kms_call(a->cx, &a->kms->server, &cred, operation, span_str(text),
+    enum err r = kms_call(&a->kms->server, &cred, operation, span_str(text),
                           clock_mono_ns() + CALL_S * NS_PER_S, reply, &why);
     free(text);
     if (r != ERR_OK) {
@@ -171,11 +170,11 @@ static bool kept_key(const struct admin *a, const char *path, const char *policy
     return put_policy(a, arn, policy, f) == ERR_OK;
 }
 
-enum err stack_key_ensure(struct crypto *cx, const char *dir, const struct stack_kms *k,
+enum err stack_key_ensure(const char *dir, const struct stack_kms *k,
                           const struct stack_principals *who, const struct attest_pcrs *pcrs,
                           char arn[static 128], struct cli_fault *f)
 {
-    const struct admin a = { cx, k, who };
+    const struct admin a = { k, who };
     char *policy = policy_text(who, pcrs);
     char path[STACK_PATH_BYTES];
 
@@ -187,8 +186,7 @@ enum err stack_key_ensure(struct crypto *cx, const char *dir, const struct stack
     return r;
 }
 
-int stack_image_pcrs(struct crypto *cx, const struct stack_options *so, struct attest_pcrs *out,
-                     struct cli_fault *f)
+int stack_image_pcrs(const struct stack_options *so, struct attest_pcrs *out, struct cli_fault *f)
 {
     AUTO(buf_clear) struct buf image = BUF_INIT(IMAGE_MAX_BYTES);
     char path[STACK_PATH_BYTES];
@@ -203,7 +201,7 @@ int stack_image_pcrs(struct crypto *cx, const struct stack_options *so, struct a
     /* kernel, command line, the init ramdisk, the application's: an image as nitro-cli makes it. */
     const struct span parts[] = { SPAN_EMPTY, SPAN_LIT(STACK_CMDLINE), SPAN_EMPTY,
                                   buf_view(&image) };
-    if (attest_pcrs_of_image(cx, parts, 4, out) != ERR_OK)
+    if (attest_pcrs_of_image(parts, 4, out) != ERR_OK)
         return cli_fault_set(f, CLI_FAILED, _("cannot measure %s"), path);
     for (unsigned i = 0; i < so->n_pcrs; i++)
         if (attest_pcr_parse(span_str(so->pcrs[i]), out, &why) != ERR_OK)

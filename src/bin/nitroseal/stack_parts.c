@@ -174,8 +174,7 @@ static enum err kms_answers(struct stack_facts *facts, struct cli_fault *f)
 
     if (r != ERR_OK)
         return r == ERR_DENIED ? ERR_IO : r;
-    r = stack_key_ensure(facts->cx, facts->so->dir, &facts->kms, &facts->who, &facts->pcrs,
-                         facts->arn, f);
+    r = stack_key_ensure(facts->so->dir, &facts->kms, &facts->who, &facts->pcrs, facts->arn, f);
     if (r == ERR_OK)
         facts->kms_port = facts->kms.port;
     return r;

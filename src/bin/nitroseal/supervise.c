@@ -374,7 +374,7 @@ int stack_supervise(const struct stack_options *so,
     st->arg = arg;
     for (int i = 0; i < N_PARTS; i++)
         st->slots[i] = (struct slot){ .owner = st, .part = (enum stack_part)i };
-    int status = stack_image_pcrs(st->facts.cx, so, &st->facts.pcrs, f);
+    int status = stack_image_pcrs(so, &st->facts.pcrs, f);
     if (status != CLI_OK)
         return status;
     enum err r = prepare(st, &why);
