@@ -217,8 +217,11 @@ enum err confine(const struct confine_options *o, struct why *why)
         return r;
     const struct sock_fprog filter = { .len = p.n, .filter = p.at };
     /* The threads that are there already get it too, or nobody does. */
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0)
+    long other = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
+    if (other == 0)
         return ERR_OK;
+    if (other > 0) /* a thread's id: it has a filter of its own, and errno says nothing */
+        return why_fail(why, ERR_IO, "a thread cannot take the filter", 0);
     return errno == ENOSYS || errno == EINVAL
                ? why_fail(why, ERR_UNSUPPORTED, "the kernel has no seccomp filters", 0)
                : why_fail(why, ERR_IO, errno_what(errno), 0);
