@@ -55,6 +55,10 @@ enum err crypto_process_init(void)
         return ERR_OK;
     if (CRYPTO_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free) != 1)
         return ERR_CRYPTO;
+    /* OpenSSL 3.0 goes on with a default context that could not be made for want of memory, and
+     * follows its locks, which are not there. Only this call says so. */
+    if (!OSSL_LIB_CTX_get0_global_default())
+        return ERR_NOMEM;
     /* Whoever initialises first decides: openssl.cnf, and OPENSSL_CONF with it, is never read. */
     uint64_t opts = OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
                     OPENSSL_INIT_NO_LOAD_SSL_STRINGS;
