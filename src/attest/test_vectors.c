@@ -108,7 +108,7 @@ static void documents(void **state)
         policy += is_policy;
         invalid += !is_valid && !is_policy;
     }
-    print_message("%u valid, %u invalid, %u to our decision\n", valid, invalid, policy);
+    print_message("# %u valid, %u invalid, %u to our decision\n", valid, invalid, policy);
     assert_true(valid >= 16 && invalid >= 90 && policy >= 19);
     json_decref(manifest);
     t_free(text);
