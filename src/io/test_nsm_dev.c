@@ -11,7 +11,7 @@
 #include "io/nsm_dev.h"
 #include "io/sys.h"
 
-enum { RESPONSE_MAX = 12288, REQUEST_MAX = 4096 };
+enum { RESPONSE_MAX = 12288, REQUEST_MAX = 4096, CONNECTIONS_MAX = 16 };
 
 static char dir[32], path[64], where[80];
 
@@ -42,11 +42,14 @@ static void *connection_main(void *arg)
 
 static void *server_main(void *arg)
 {
-    pthread_t t;
+    pthread_t t[CONNECTIONS_MAX];
+    size_t n = 0;
     int fd;
-    while ((fd = accept(*(int *)arg, NULL, NULL)) >= 0)
-        if (pthread_create(&t, NULL, connection_main, (void *)(intptr_t)fd) == 0)
-            pthread_detach(t);
+    while (n < CONNECTIONS_MAX && (fd = accept(*(int *)arg, NULL, NULL)) >= 0)
+        if (pthread_create(&t[n], NULL, connection_main, (void *)(intptr_t)fd) == 0)
+            n++;
+    while (n > 0) /* a slow one may still be asleep */
+        pthread_join(t[--n], NULL);
     return NULL;
 }
 
