@@ -164,8 +164,7 @@ def rotation(c, key):
 
 
 def pages(c):
-    for _ in range(3):
-        new_key(c)
+    key = [new_key(c) for _ in range(3)][0]
     every = [k["KeyId"] for k in c.call("ListKeys", Limit=1000)["Keys"]]
     got = [k["KeyId"] for p in c.pages("ListKeys", 4) for k in p["Keys"]]
     check(got == every and len(got) > 4, f"{c.name}: its paginator of ListKeys", len(got), len(every))
@@ -174,7 +173,6 @@ def pages(c):
     check([k["KeyId"] for k in first["Keys"] + second["Keys"]] == every[:4] and first["Truncated"] is True, f"{c.name}: ListKeys by hand")
     c.refuses("ListKeys", "InvalidMarkerException", Marker="nobody gave this")
     c.refuses("ListKeys", "ValidationException", "Value '1001' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 1000", Limit=1001)
-    key = every[0]
     for n in range(5):
         c.call("CreateAlias", AliasName=f"alias/{c.name}-{n}", TargetKeyId=key)
     c.call("TagResource", KeyId=key, Tags=[{"TagKey": f"{c.name}{n}", "TagValue": ""} for n in range(5)])
