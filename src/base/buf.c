@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST_BYTES = 64, DECIMAL_BYTES = 20 }; /* 2^64 - 1 has 20 digits */
+enum { FIRST_BYTES = 64 };
 
 static void forget(const struct buf *b, size_t from, size_t to)
 {
@@ -107,13 +107,9 @@ enum err buf_append_str(struct buf *b, const char *s)
 
 enum err buf_append_uint(struct buf *b, uint64_t v)
 {
-    char digits[DECIMAL_BYTES];
-    size_t at = sizeof digits;
+    uint8_t digits[DECIMAL_BYTES];
 
-    do
-        digits[--at] = (char)('0' + v % 10);
-    while ((v /= 10) > 0);
-    return buf_append(b, span_of(digits + at, sizeof digits - at));
+    return buf_append(b, span_of_u64(v, digits));
 }
 
 enum err buf_printf(struct buf *b, const char *fmt, ...)

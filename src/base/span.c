@@ -70,6 +70,16 @@ enum err span_to_u64(struct span a, uint64_t max, uint64_t *out)
     return ERR_OK;
 }
 
+struct span span_of_u64(uint64_t v, uint8_t room[static DECIMAL_BYTES])
+{
+    size_t at = DECIMAL_BYTES;
+
+    do
+        room[--at] = (uint8_t)('0' + v % 10);
+    while ((v /= 10) > 0);
+    return span_of(room + at, DECIMAL_BYTES - at);
+}
+
 /* RFC 3629 section 4. */
 size_t span_utf8_sequence(struct span a)
 {

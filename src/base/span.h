@@ -81,6 +81,9 @@ struct span span_cut(struct span *rest, uint8_t c);
 
 /* Decimal digits only, at least one, no sign; ERR_LIMIT past `max`. *out untouched on failure. */
 MUST_USE enum err span_to_u64(struct span a, uint64_t max, uint64_t *out);
+/* The other way round: the digits, at the end of `room`. */
+enum { DECIMAL_BYTES = 20 }; /* 2^64 - 1 has 20 digits */
+struct span span_of_u64(uint64_t v, uint8_t room[static DECIMAL_BYTES]);
 
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool span_is_utf8(struct span a);

@@ -123,16 +123,12 @@ static void put_time(struct line *l)
 
 static void put_number(struct line *l, int64_t v)
 {
-    char digits[24];
-    size_t at = sizeof digits;
-    uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    uint8_t digits[DECIMAL_BYTES];
+    struct span s = span_of_u64(v < 0 ? 0 - (uint64_t)v : (uint64_t)v, digits);
 
-    do
-        digits[--at] = (char)('0' + left % 10);
-    while ((left /= 10) > 0);
     if (v < 0)
-        digits[--at] = '-';
-    put(l, digits + at, sizeof digits - at);
+        put_str(l, "-");
+    put(l, (const char *)s.ptr, s.len);
 }
 
 void log_init(const char *program, enum log_level level)
