@@ -80,7 +80,7 @@ static void put(char *at, size_t width, unsigned v)
 
 void rfc3339_write(int64_t unix_s, char out[static RFC3339_BYTES])
 {
-    static const int64_t min_s = INT64_C(-62167219200), max_s = INT64_C(253402300799);
+    static const int64_t min_s = INT64_C(-62167219200), max_s = RFC3339_LAST_S;
     int64_t t = unix_s < min_s ? min_s : unix_s > max_s ? max_s : unix_s;
     int64_t days = (t - min_s) / CALENDAR_DAY_S + min_s / CALENDAR_DAY_S;
     unsigned s = (unsigned)(t - days * CALENDAR_DAY_S);

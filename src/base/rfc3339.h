@@ -4,6 +4,8 @@
 
 #include "base/span.h"
 
+#define RFC3339_LAST_S INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
+
 /* RFC 3339 with any offset; fractions are dropped. ERR_MALFORMED. */
 MUST_USE enum err rfc3339_parse(struct span s, int64_t *unix_s);
 /* Exactly what rfc3339_write() writes: UTC, capitals, whole seconds. ERR_MALFORMED. */

@@ -1,8 +1,7 @@
 #include "localkms/input.h"
 
 #include "base/base64.h"
-
-#define TIME_MAX_S UINT64_C(253402300799) /* the end of 9999 */
+#include "base/rfc3339.h"
 
 void input_clear(struct input *in)
 {
@@ -123,7 +122,7 @@ static bool time_parse(struct span text, int64_t *out_ms)
     struct span rest = text;
     struct span whole = span_cut(&rest, '.');
 
-    if (span_to_u64(whole, TIME_MAX_S, &seconds) != ERR_OK)
+    if (span_to_u64(whole, RFC3339_LAST_S, &seconds) != ERR_OK)
         return false;
     for (size_t i = 0; i < 3; i++)
         ms = ms * 10 + (i < rest.len ? (uint64_t)(rest.ptr[i] - '0') : 0);

@@ -244,12 +244,11 @@ static bool take_user(const struct image_wish *w, struct parts *p, struct image_
 /* RFC 3339 from SOURCE_DATE_EPOCH (reproducible-builds.org), or the epoch itself. */
 static bool take_time(struct parts *p, struct image_fault *f)
 {
-    static const uint64_t last = 253402300799; /* 9999-12-31T23:59:59Z */
     const char *text = getenv("SOURCE_DATE_EPOCH");
     uint64_t seconds = 0;
     char utc[RFC3339_BYTES];
 
-    if (text && text[0] && span_to_u64(span_str(text), last, &seconds) != ERR_OK)
+    if (text && text[0] && span_to_u64(span_str(text), RFC3339_LAST_S, &seconds) != ERR_OK)
         return image_fault_set(f, IMAGE_FAULT_SETTING, "SOURCE_DATE_EPOCH",
                                "not a number of seconds");
     rfc3339_write((int64_t)seconds, utc);
