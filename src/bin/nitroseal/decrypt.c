@@ -2,7 +2,6 @@
 #include "bin/nitroseal/lines.h"
 #include "bin/nitroseal/link.h"
 #include "bin/nitroseal/message.h"
-#include "bin/nitroseal/triple.h"
 #include "io/sys.h"
 
 static const struct option_def options[] = {
@@ -30,22 +29,6 @@ static const struct program_def program = {
     .footer = CLI_EXIT_STATUSES,
     .args_max = 3,
 };
-
-static int from_text(struct input *in, struct buf *text, struct buf *scratch, struct triple *out,
-                     struct cli_fault *f)
-{
-    struct why why = { 0 };
-    int status = input_read_all(in, text, f);
-
-    if (status != CLI_OK)
-        return status;
-    if (triple_parse(buf_view(text), scratch, out, &why) != ERR_OK)
-        return cli_fault_set(f, CLI_FILE,
-                             _("%s: neither a message of the Encryption SDK nor a seed message "
-                               "(%s)"),
-                             in->name, why.what);
-    return CLI_OK;
-}
 
 /* The three values as options or as arguments; *found false: there are none. */
 static int find_values(const struct options *o, struct triple *out, bool *found,
@@ -182,7 +165,7 @@ static int run_input(const struct options *o, const struct cli_enclave *e, struc
     if (status == CLI_OK && !is_text)
         return message_single(run, &in, armored, f);
     if (status == CLI_OK)
-        status = from_text(&in, &text, &scratch, &t, f);
+        status = message_seed_read(&in, &text, &scratch, &t, f);
     return status == CLI_OK ? run_seed(o, e, &t, f) : status;
 }
 

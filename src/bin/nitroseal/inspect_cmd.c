@@ -3,7 +3,6 @@
 #include "bin/nitroseal/input.h"
 #include "bin/nitroseal/inspect.h"
 #include "bin/nitroseal/message.h"
-#include "bin/nitroseal/triple.h"
 #include "io/sys.h"
 
 enum { PIECE_BYTES = 65536, REPORT_MAX_BYTES = 16 << 20 };
@@ -98,16 +97,10 @@ static int seed(struct input *in, bool json, struct cli_fault *f)
     struct triple t;
     struct why why = { 0 };
 
-    int status = input_read_all(in, &text, f);
+    int status = message_seed_read(in, &text, &scratch, &t, f);
     if (status != CLI_OK)
         return status;
-    enum err r = triple_parse(buf_view(&text), &scratch, &t, &why);
-    if (r != ERR_OK)
-        return cli_fault_set(f, CLI_FILE,
-                             _("%s: neither a message of the Encryption SDK nor a seed message "
-                               "(%s)"),
-                             in->name, why.what);
-    r = inspect_seed(t.encrypted, t.signature, t.ciphertext_blob, &s, &why);
+    enum err r = inspect_seed(t.encrypted, t.signature, t.ciphertext_blob, &s, &why);
     if (r != ERR_OK)
         return cli_fault_set(f, CLI_FILE, "%s: %s", in->name, why.what ? why.what : err_name(r));
     r = inspect_seed_write(&s, json, &out);
@@ -120,22 +113,16 @@ static int run(const struct options *o, bool *reported, struct cli_fault *f)
 {
     AUTO(input_close) struct input in = INPUT_CLOSED;
     const char *path = option_text(o, "input");
-    bool json = option_flag(o, "json");
+    bool json = option_flag(o, "json"), armored = false, is_text = false;
 
     if (path && o->n_args > 0)
         return cli_fault_set(f, CLI_USAGE, _("give the file once: with -i or without"));
     int status = input_open(path ? path : o->n_args ? o->args[0] : NULL, &in, f);
     if (status == CLI_OK)
-        status = input_peek(&in, f);
+        status = message_look(&in, &armored, &is_text, f);
     if (status != CLI_OK)
         return status;
-    enum input_kind kind = input_kind_of(buf_view(&in.start));
-    if (kind == INPUT_OTHER)
-        return cli_fault_set(f, CLI_FILE,
-                             _("%s: neither a message of the Encryption SDK nor a seed message"),
-                             in.name);
-    return kind == INPUT_TEXT ? seed(&in, json, f)
-                              : message(&in, kind == INPUT_ARMOR, json, reported, f);
+    return is_text ? seed(&in, json, f) : message(&in, armored, json, reported, f);
 }
 
 int cmd_inspect(int argc, char **argv)

@@ -172,6 +172,22 @@ int message_look(struct input *in, bool *armored, bool *is_text, struct cli_faul
     return CLI_OK;
 }
 
+int message_seed_read(struct input *in, struct buf *text, struct buf *scratch, struct triple *out,
+                      struct cli_fault *f)
+{
+    struct why why = { 0 };
+    int status = input_read_all(in, text, f);
+
+    if (status != CLI_OK)
+        return status;
+    if (triple_parse(buf_view(text), scratch, out, &why) != ERR_OK)
+        return cli_fault_set(f, CLI_FILE,
+                             _("%s: neither a message of the Encryption SDK nor a seed message "
+                               "(%s)"),
+                             in->name, why.what);
+    return CLI_OK;
+}
+
 /* ---- reports ---- */
 
 static void put_text(struct json_out *w, const char *key, const struct buf *text)

@@ -6,6 +6,7 @@
 #include "bin/nitroseal/cli.h"
 #include "bin/nitroseal/keeper.h"
 #include "bin/nitroseal/transfer.h"
+#include "bin/nitroseal/triple.h"
 
 /* In the tables of encrypt, decrypt and rewrap. */
 #define CLI_MESSAGE_OPTIONS                                                                         \
@@ -99,6 +100,9 @@ MUST_USE int message_one(struct message_run *run, struct input *in, bool armored
 /* Of what is to be opened: is it armored? CLI_FILE: no message. *is_text: it may be a seed message.
  */
 MUST_USE int message_look(struct input *in, bool *armored, bool *is_text, struct cli_fault *f);
+/* Of what is text: the seed message in it, views of `text` and `scratch`. CLI_OK, CLI_FILE. */
+MUST_USE int message_seed_read(struct input *in, struct buf *text, struct buf *scratch,
+                               struct triple *out, struct cli_fault *f);
 
 /* One whole command on its input: with progress, and a report with --json. */
 MUST_USE int message_single(struct message_run *run, struct input *in, bool armored,
